@@ -25,9 +25,9 @@ MeasuredVersion = Annotated[
     ),
 ]
 Source = Annotated[str, OneOf(("personal", "fold-in", "popularity")), doc("What the list comes from.")]
-FoldInFrom = Annotated[
+FoldInMinItemsField = Annotated[
     Count | None,
-    doc("Movies of a history from which on the model folds in; null where no number is enough."),
+    doc("The least number of movies in a history for which the model folds in; null where no number is enough."),
 ]
 LiveRatings = Annotated[Count, doc("Ratings since the training that are folded in; left out where none are.")]
 How = Literal["exact", "prefix", "words", "typos"]
@@ -100,7 +100,7 @@ UnmetRules = Annotated[list[UnmetRuleSaid], doc("Rules that the list does not me
 class ServedList(TypedDict):
     source: Source
     recommendations: list[RecommendedMovie]
-    fold_in_min_items: NotRequired[FoldInFrom]
+    fold_in_min_items: NotRequired[FoldInMinItemsField]
     live_ratings: NotRequired[LiveRatings]
     unmet_rules: NotRequired[UnmetRules]
 
@@ -304,7 +304,7 @@ class Question(Movie):
 class Interview(About):
     source: Annotated[str, OneOf(("interview", "another model's interview", "popular"))]
     chosen_by: Annotated[str | None, doc("The artifact that the questions are of.")]
-    fold_in_min_items: FoldInFrom
+    fold_in_min_items: FoldInMinItemsField
     questions: list[Question]
 
 

@@ -165,14 +165,14 @@ class FolderStorage:
         replace_file(self.root / ".order" / "newest", stamp)
 
     @contextmanager
-    def hold(self, name: str, patience: float) -> Iterator[None]:
+    def hold(self, name: str, timeout: float) -> Iterator[None]:
         lock = self.root / name
         lock.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(lock, timeout=patience):
+            with FileLock(lock, timeout=timeout):
                 yield
         except Timeout as error:
-            raise StoreError(f"{lock}: another process has held it for {patience:g} s; wait, or end it") from error
+            raise StoreError(f"{lock}: another process has held it for {timeout:g} s; wait, or end it") from error
 
     def changes(self, kind: str, data_set: str, pointer: str) -> Hashable:
         newest = (self.latest_file(slot) for slot in self.slots(kind) if slot.data_set == data_set)

@@ -29,14 +29,14 @@ _FREE = ""
 
 
 @contextmanager
-def hold(objects: Objects, key: str, patience: float) -> Iterator[None]:
+def hold(objects: Objects, key: str, timeout: float) -> Iterator[None]:
     """Be the only one who holds a lease.
 
-    Raises StoreError when another one still holds it after `patience` seconds, and in the body, at the next change of
+    Raises StoreError when another one still holds it after `timeout` seconds, and in the body, at the next change of
     the store, when it was lost to somebody else.
     """
     lease = _Lease(objects, key)
-    lease.acquire(patience)
+    lease.acquire(timeout)
     ended = threading.Event()
     renewing = threading.Thread(target=lease.renew_until, args=(ended,), name="lease", daemon=True)
     renewing.start()
@@ -55,8 +55,8 @@ class _Lease:
         self._tag: str | None = None
         self._renewed, self._lost = 0.0, False
 
-    def acquire(self, patience: float) -> None:
-        deadline, wait = time.monotonic() + patience, 0.02
+    def acquire(self, timeout: float) -> None:
+        deadline, wait = time.monotonic() + timeout, 0.02
         seen, since = "", time.monotonic()
         while True:
             found = self._objects.read(self._key)
@@ -71,7 +71,7 @@ class _Lease:
                     continue
             if now > deadline:
                 raise StoreError(
-                    f"{self._objects.url}/{self._key}: another process has held it for {patience:g} s ({holder}); "
+                    f"{self._objects.url}/{self._key}: another process has held it for {timeout:g} s ({holder}); "
                     "wait, or end it"
                 )
             time.sleep(wait * (0.5 + secrets.randbelow(100) / 100))

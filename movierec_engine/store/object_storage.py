@@ -182,8 +182,8 @@ class ObjectStorage:
     def set_last_stamp(self, stamp: str) -> None:
         self._objects.replace(".order/newest", stamp.encode())
 
-    def hold(self, name: str, patience: float) -> AbstractContextManager[None]:
-        return lease.hold(self._objects, name, patience)
+    def hold(self, name: str, timeout: float) -> AbstractContextManager[None]:
+        return lease.hold(self._objects, name, timeout)
 
     def changes(self, kind: str, data_set: str, pointer: str) -> Hashable:
         def ask() -> list[str]:

@@ -118,10 +118,10 @@ class Storage(Protocol):
     def set_last_stamp(self, stamp: str) -> None:
         """Note the time in the name that is given to a version."""
 
-    def hold(self, name: str, patience: float) -> AbstractContextManager[None]:
+    def hold(self, name: str, timeout: float) -> AbstractContextManager[None]:
         """Be the only one who holds a name; a killed holder lets go.
 
-        Raises StoreError when another one still holds it after `patience` seconds.
+        Raises StoreError when another one still holds it after `timeout` seconds.
         """
 
     def changes(self, kind: str, data_set: str, pointer: str) -> Hashable:

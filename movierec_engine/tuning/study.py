@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _STARTUP_TRIALS = 10
 """Random trials before TPE has something to model."""
-_LEASE_PATIENCE = LEASE_SECONDS + 5
+_LEASE_TIMEOUT = LEASE_SECONDS + 5
 """Seconds in which the lease of a search that was killed runs out."""
 
 
@@ -84,7 +84,7 @@ def _in_object_store(store: ArtifactStore, name: str) -> Iterator[Any]:
     storages = import_optuna().storages
     from movierec_engine.tuning.study_journal import ObjectJournal
 
-    with store.storage.hold(f"studies/{name}.lock", _LEASE_PATIENCE):
+    with store.storage.hold(f"studies/{name}.lock", _LEASE_TIMEOUT):
         yield storages.JournalStorage(ObjectJournal(Objects(store.location), f"studies/{name}.jsonl"))
 
 

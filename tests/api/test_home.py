@@ -146,7 +146,7 @@ def test_rows_are_to_ones_own_taste(shared: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "user_id=12345", "history=", "history=3"])
-def test_newcomers_and_strangers_get_a_sensible_page(shared: FlaskClient, query: str) -> None:
+def test_people_without_a_history_or_unknown_get_a_sensible_page(shared: FlaskClient, query: str) -> None:
     body = page(shared, query)
     assert body["source"] == "popularity" and names(body)[0] == "popular" and "trending" in names(body)
     assert len(body["rows"]) > 2

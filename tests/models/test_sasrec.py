@@ -115,7 +115,7 @@ def test_a_list_that_is_told_without_times_counts_as_told_at_one_moment() -> Non
     assert listed == {item: pytest.approx(expected[item], abs=1e-5) for item in listed}
 
 
-def test_a_trained_user_is_scored_as_a_newcomer_of_the_same_history() -> None:
+def test_a_trained_user_is_scored_as_a_new_user_of_the_same_history() -> None:
     model, _ = built(**PLAIN)
     assert np.array_equal(model.score_users(np.arange(10)), model.fold_in(model.history[:10]))
 

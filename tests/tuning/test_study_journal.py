@@ -56,11 +56,11 @@ def test_one_process_at_a_time_is_at_a_study_and_one_that_lost_it_changes_nothin
     with as_host(server, tmp_path / "one"):
         store = ArtifactStore(url)
         with open_study(store, NAME, "max", 1) as slept:
-            monkeypatch.setattr(studies, "_LEASE_PATIENCE", 0.1)
+            monkeypatch.setattr(studies, "_LEASE_TIMEOUT", 0.1)
             with pytest.raises(MovierecError, match="another process has held it"), open_study(store, NAME, "max", 1):
                 pass
             monkeypatch.setattr(lease, "LEASE_SECONDS", 0.05)  # for the other one, who sees no renewal
-            monkeypatch.setattr(studies, "_LEASE_PATIENCE", 5)
+            monkeypatch.setattr(studies, "_LEASE_TIMEOUT", 5)
             with open_study(store, NAME, "max", 1) as study:
                 study.tell(study.ask(), 0.5)
             with pytest.raises(LostRaceError, match="another process has changed it"):

@@ -218,9 +218,9 @@ class Database:
         return self._identity()
 
     @contextmanager
-    def _transaction(self, connection: sqlite3.Connection, patience: float) -> Iterator[None]:
+    def _transaction(self, connection: sqlite3.Connection, timeout: float) -> Iterator[None]:
         """Committed at the end of the block, undone if the block raises."""
-        self._begin(connection, patience)
+        self._begin(connection, timeout)
         try:
             yield
             connection.execute("COMMIT")
@@ -229,12 +229,12 @@ class Database:
                 connection.execute("ROLLBACK")
             raise
 
-    def _begin(self, connection: sqlite3.Connection, patience: float) -> None:
+    def _begin(self, connection: sqlite3.Connection, timeout: float) -> None:
         """Begin a transaction that writes, when its turn comes.
 
         SQLite's own waiting sleeps longer and longer, up to 0.1 s, so that under load those who wait long wait longest.
         The time counts from when the file was first found held, by any thread: who comes while it is held longer than
-        the patience does not wait at all, so that writers never take up all threads of a server.
+        `timeout` does not wait at all, so that writers never take up all threads of a server.
         """
         while True:
             try:
@@ -248,7 +248,7 @@ class Database:
                 if now - self._found_held > _LULL_SECONDS:
                     self._held_since = now
                 self._found_held = now
-                if now - self._held_since >= patience:
+                if now - self._held_since >= timeout:
                     raise
             time.sleep(_POLL_SECONDS * random.random())
 
