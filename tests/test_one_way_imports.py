@@ -145,6 +145,17 @@ def test_every_part_of_the_engine_has_a_layer() -> None:
     assert parts - {"__init__", "__pycache__", "py"} == {name for name in LAYERS if "." not in name}
 
 
+def test_the_page_on_architecture_has_every_part_of_the_engine_and_the_layers() -> None:
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    (engine,) = re.findall(r"^movierec_engine/ .*?(?=^\w)", page, re.MULTILINE | re.DOTALL)
+    folders = {path.name for path in (ROOT / "movierec_engine").iterdir() if (path / "__init__.py").exists()}
+    assert folders <= set(re.findall(r"^    (\w+)/ ", engine, re.MULTILINE))
+    (sentence,) = re.findall(r"the layers before its own: (.*?)\.", " ".join(page.split()))
+    written = [set(re.findall(r"`(\w+)`", layer)) for layer in sentence.split(" < ")]
+    parts = {name: layer for name, layer in LAYERS.items() if "." not in name}
+    assert written == [{name for name in parts if parts[name] == layer} for layer in sorted(set(parts.values()))]
+
+
 def test_the_engine_itself_imports_nothing_until_it_is_asked_for_a_name() -> None:
     program = (
         "import sys, movierec_engine; "
