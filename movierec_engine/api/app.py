@@ -170,7 +170,7 @@ def _options(app: Flask) -> Response | None:
 
 
 def _show_change(metrics: Metrics, before: ServingState, now: ServingState) -> None:
-    """Count a swap, and show what is in memory."""
+    """Count a swap of versions, and update the gauges of the versions in memory."""
     metrics.show("movierec_loaded_models", len({one.artifact.reference for one in now.served.values()}))
     metrics.show("movierec_refused_versions", len(now.refused))
     old, new = before.served.get(None), now.served.get(None)
@@ -189,7 +189,7 @@ def _watch(app: Flask, reloader: IndexReloader, seconds: float, after: Callable[
 
 
 def _watch_rules(app: Flask, reloader: IndexReloader, rules: LiveRules, seconds: float) -> None:
-    """In a thread of its own, so that rules need not wait while an index is loaded."""
+    """Follow the rules in a thread of their own, so that they need not wait while an index is loaded."""
     stop = threading.Event()
     weakref.finalize(app, stop.set)
 

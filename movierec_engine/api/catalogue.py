@@ -79,7 +79,7 @@ class MovieCatalogue:
                     self.movies[self._places[movie_id]]["picture"] = address
 
     def warm(self) -> None:
-        """Make what most requests would wait for: the search, the genres and the series."""
+        """Builds the search, the genres and the series, which most requests would otherwise wait for."""
         _ = self.titles, self._genres, self.series
 
     def expect_places(self) -> None:
@@ -233,7 +233,7 @@ class MovieCatalogue:
 
 
 def _values_of(metadata: pa.Table, column: str) -> dict[PublicId, str]:
-    """Movie -> what a column says of it, as a text, where it says anything; empty where there is no such column."""
+    """Movie -> its non-empty value in a column, as a text; empty without such a column."""
     if column not in metadata.column_names:
         return {}
     rows = zip(metadata["movie_id"].to_pylist(), metadata[column].to_pylist(), strict=True)

@@ -186,7 +186,7 @@ class HomeRows:
 
     @cached_property
     def _left(self) -> NDArray[np.bool_]:
-        """bool [n_items], what may be shown."""
+        """bool [n_items], the items that may still be shown."""
         n = self._served.catalogue.n_items
         left = np.ones(n, dtype=np.bool_) if self._allowed is None else self._allowed[:n].copy()
         left[self._person.masked_items(frozenset(self._request.exclude))] = False

@@ -115,12 +115,12 @@ class IndexReloader:
                 return
 
     def expect_watcher(self) -> None:
-        """From now on requests answer from what `watch` has found, and wait for its first look alone."""
+        """From now on requests use the versions that `watch` has found, and wait only for its first look."""
         self._watched = True
 
     @property
     def looked(self) -> bool:
-        """True if the store has been looked at, so that what there is to serve is loaded."""
+        """True once the store has been looked at and the versions to serve are loaded."""
         return self._looked.is_set()
 
     def state(self) -> ServingState:
@@ -168,7 +168,7 @@ class IndexReloader:
                 self._looked.set()
 
     def _say_what_is_used(self) -> None:
-        """Keep the files of what answers in a cache on this host; those that are gone from it are fetched again."""
+        """Keep the files of the served versions in this host's cache; missing ones are fetched again."""
         if self._clock() - self._told_at < IN_USE_SECONDS:
             return
         self._told_at = self._clock()
@@ -252,7 +252,7 @@ class IndexReloader:
         self._on_change(before, state)
 
     def _within_bounds(self, served: dict[str | None, LoadedIndex]) -> dict[str | None, LoadedIndex]:
-        """Without the models asked for longest ago, so that few enough stay in memory; the default one always does."""
+        """The versions that stay in memory: the default one and the most recently requested ones, up to the limit."""
         default = served.get(None)
         named = [model for model in served if model is not None and served[model] is not default]
         named.sort(key=lambda model: self._asked.get(model, 0.0))
@@ -333,7 +333,7 @@ class IndexReloader:
         return catalogue
 
     def _refuse(self, reference: str, error: Exception, refused: dict[str, str]) -> None:
-        """Note why a version is not served, without the store's own path, which is nobody's business."""
+        """Record why a version is not served, without the store's path, which clients must not see."""
         said = str(error) or type(error).__name__
         refused[reference] = said.replace(f"{self._store.root}/", "").replace(f"{self._store.location}/", "")
         if (reference, said) not in self._logged:

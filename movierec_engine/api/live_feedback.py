@@ -1,4 +1,4 @@
-"""The feedback logs beside the artifacts: what a person has said since the model was trained, at once.
+"""The feedback logs beside the artifacts: people's feedback since the model was trained, without delay.
 
 A log that cannot be read (damaged, of a newer release, on a file system that is mounted read-only, or kept by another
 process) fails no list. Lists come without live feedback then, and the second record of erasures decides whether the

@@ -151,7 +151,7 @@ def _facts(served: LoadedIndex, place: int) -> TrainingFacts:
 def _to_taste(
     items: NDArray[np.int64], similarity: NDArray[np.float32], relevance: NDArray[np.float32] | None, taste: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Items and what they are ranked by, best first. relevance: to a person, float32 [n_items]; None without one."""
+    """Items and their ranking scores, best first. relevance: to a person, float32 [n_items]; None without one."""
     values = similarity if relevance is None else mixed(similarity, relevance[items], taste).astype(np.float32)
     order = np.argsort(-values, kind="stable")
     return items[order], values[order]

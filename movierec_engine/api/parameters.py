@@ -115,7 +115,7 @@ class RatedMovie(RequestModel):
 
 
 def _rated_movie(given: Any) -> Any:
-    """318, or {"movie_id": 318, "rating": 4.5}, of which a null is no rating."""
+    """A movie in a history: 318, or {"movie_id": 318, "rating": 4.5}; a null rating is no rating."""
     if isinstance(given, dict):
         return {name: value for name, value in given.items() if value is not NULL}
     return given if isinstance(given, RatedMovie) else {"movie_id": given}
@@ -126,7 +126,7 @@ History = Annotated[tuple[_Seen, ...], AtMost("max_history")]
 
 
 class _RequestSchema(GenerateJsonSchema):
-    """Without titles, and without null, which stands for what is left out and is never given."""
+    """JSON schemas without titles and without null, which only marks parameters left out and is never sent."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> Schema:
         return self.generate_inner(schema["schema"])

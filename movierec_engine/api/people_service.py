@@ -253,7 +253,7 @@ def _movies(served: LoadedIndex, movie_ids: Iterable[PublicId]) -> list[Movie]:
 
 
 def _by_type(public_id: PublicId) -> tuple[bool, PublicId]:
-    """Numbers before texts, which a log may hold beside them of when its data set was another one."""
+    """Sort key: numbers before texts. A log may hold both, from when its data set was another one."""
     return isinstance(public_id, str), public_id
 
 

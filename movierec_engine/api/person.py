@@ -25,7 +25,7 @@ from movierec_engine.retrieval.index import PERSONAL
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """Somebody to recommend to, as far as a version and the log know.
+    """A person to recommend to: the facts that a version and the log have about them.
 
     user: their index where the trained model answers, else None: they are folded in.
     told: movie -> the rating that was given since, or in an anonymous history, the newest last; None for one without.
@@ -113,7 +113,7 @@ class Person:
 
 
 def of_user(served: LoadedIndex, user_id: PublicId, state: UserState) -> Person:
-    """A user by id. The trained model is asked only if it was trained on data that had heeded the newest erasure."""
+    """A user by id. The trained model answers only if its training data took the newest erasure into account."""
     erased = state.erasure > served.lineage.newest_erasure
     user = None if erased else served.user(user_id)
     if user is not None and not served.index.personal[user]:
@@ -123,7 +123,7 @@ def of_user(served: LoadedIndex, user_id: PublicId, state: UserState) -> Person:
 
 
 def of_history(served: LoadedIndex, history: Sequence[RatedMovie]) -> Person:
-    """Somebody who tells a history, oldest first; of a movie that is named twice the last time counts."""
+    """A person with a given history, oldest first; if a movie is named twice, the last entry counts."""
     ratings: dict[PublicId, float | None] = {}
     for one in history:
         ratings.pop(one.movie_id, None)

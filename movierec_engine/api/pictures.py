@@ -39,7 +39,7 @@ class PicturesConfig:
         return tuple(dict.fromkeys((*own, *self.hosts))) if self.column else ()
 
     def address(self, value: object) -> str | None:
-        """The whole address of a picture; None for what is none, or of a host that is not named."""
+        """The absolute address of a picture; None if it is invalid, or of a host that is not allowed."""
         if not isinstance(value, str) or not value:
             return None
         address = value if re.match(r"https?://", value) else f"{self.base}/{value.lstrip('/')}" if self.base else ""
@@ -47,7 +47,7 @@ class PicturesConfig:
 
 
 def _origin(address: str) -> str:
-    """Scheme, host and port; "" for what has none, or names a user."""
+    """Scheme, host and port of an address; "" if it has none, or names a user."""
     try:
         parts = urlsplit(address)
         named = parts.hostname and not parts.username and not parts.password

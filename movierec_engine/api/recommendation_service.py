@@ -123,7 +123,7 @@ class RecommendationService:
         return {**about(served), "results": results}
 
     def _of_model(self, request: RecommendRequest, model: str | None, explores: bool = False) -> NotedAnswer:
-        """The answer of a model, with the propensities of its places where it was explored."""
+        """A model's answer, with the propensities of its places if it was explored."""
         served = self._service.served(model)
         if request.user_id is None:
             assert request.history is not None
@@ -303,7 +303,7 @@ def _too_much(done: int, wanted: int, seconds: float) -> ApiError:
 
 
 def _by_both(rules: ActiveRules | None, allowed: Mask | None) -> Mask | None:
-    """bool [movies] by place, what rules and request allow; None where all are."""
+    """bool [movies] by place, the movies that both rules and request allow; None where all are."""
     return allowed if rules is None else rules.also(allowed)
 
 

@@ -95,7 +95,7 @@ class RequestParser(Generic[T]):
         return given
 
     def _refusal(self, error: ValidationError, ids: KnownIds | None) -> ApiError:
-        """One sentence of the first thing that is wrong with what was given, or else of what is missing."""
+        """One sentence about the first invalid parameter, or else about a missing one."""
         whole = schema_of(self._model, self._limits, ids)
         errors = error.errors(include_url=False, include_input=False)
         first = next((one for one in errors if one["type"] != "missing" or len(one["loc"]) > 1), errors[0])
@@ -152,7 +152,7 @@ def _rated_movie(text: str) -> dict[str, Any]:
 
 
 def _written(place: tuple[int | str, ...]) -> str:
-    """Such as events[0].rating."""
+    """A path within a body as text, such as events[0].rating."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
 
 

@@ -134,7 +134,7 @@ class PagedRequest(RequestModel):
 
     @property
     def which(self) -> dict[str, Any]:
-        """The parameters that say which list it is, rather than whose or how much of it."""
+        """The parameters that identify the list, as opposed to its person and its length."""
         return {"list": type(self).__name__, **self.model_dump(exclude=_NOT_WHICH)}
 
 

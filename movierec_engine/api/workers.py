@@ -60,5 +60,5 @@ class Workers:
 
 
 def forget(folder: Path, pid: int) -> None:
-    """Remove what a worker said that has ended."""
+    """Remove the message of a worker that has ended."""
     (folder / f"{pid}.json").unlink(missing_ok=True)

@@ -175,7 +175,7 @@ def _partial(folder: Path) -> Path:
 
 
 def _copied(source: Path, target: Path, sha256: str, private: bool) -> str:
-    """The SHA-256 of what stands at the target: a copy that was made before, if it is the one, or one made now."""
+    """The SHA-256 of the target: an earlier copy if it has the right content, or else a new one."""
     if sha256 and target.is_file() and target.stat().st_size == source.stat().st_size and sha256_of(target) == sha256:
         return sha256
     target.parent.mkdir(mode=0o700 if private else 0o777, parents=True, exist_ok=True)

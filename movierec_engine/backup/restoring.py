@@ -140,7 +140,7 @@ def _move_aside(root: Path, records: dict[str, Records | None]) -> None:
 
 
 def _move_store(root: Path) -> None:
-    """Versions as a whole each, then what names the newest."""
+    """Move versions into place, each as a whole, and then the files that name the newest."""
     staged = root / STAGING / STORE
     for manifest in sorted(path for depth in ("*/*/*", "*/*/*/*/*") for path in staged.glob(f"{depth}/{MANIFEST}")):
         _move(manifest.parent, root / manifest.parent.relative_to(staged))

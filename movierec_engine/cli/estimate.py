@@ -25,7 +25,7 @@ COUNT = click.IntRange(1, 10**15)
 @click.option("--ratings", type=COUNT, help="Its ratings.", show_default="those of the data")
 @FORMAT
 def estimate(words: tuple[str, ...], users: int | None, items: int | None, ratings: int | None, form: Format) -> None:
-    """Say what each model's fit, evaluation and index will need of memory and time.
+    """Estimate the memory and time that each model's fit, evaluation and index will need.
 
     All models, or those that are named, on the configured data, which is read, filtered and split unless the store has
     that already; or on data of a size that --users, --items and --ratings name, of which nothing is read. KEY=VALUE are

@@ -24,7 +24,7 @@ RARE = 0.1
 
 
 def liked_from(ratings: NDArray[np.floating[Any]], threshold: float) -> float:
-    """The rating from which on an item counts as liked; what is rated lower is disliked.
+    """The least rating that counts as a like; lower ratings are dislikes.
 
     It is the threshold where some ratings are below it, else the middle between the lowest and the highest rating: 2.75
     of .5 to 5, so that 3 is the least like. Ratings that are all equal are likes, and so are counts, of which the large

@@ -298,7 +298,7 @@ def _open_part(part: str, path: str, config: DataConfig) -> RatingsFile:
 
 
 def _with_forms(file: TableFile, columns: ColumnNames, given: FileFormat) -> RatingsFile:
-    """With how ratings and times are written, by the file's first rows."""
+    """The columns with the forms of ratings and times, detected in the file's first rows."""
     times, decimal = TimeForm(), given.decimal
     where = file.name
     if columns.timestamp in file.moments:

@@ -15,7 +15,7 @@ _MOST_OFFERED, _SOME = 20, 10
 
 @dataclass(frozen=True)
 class RatingScale:
-    """From the lowest to the highest rating, in steps; a step of 0 takes any number between them.
+    """A scale of ratings from the lowest to the highest, in steps; a step of 0 allows any number between them.
 
     Where the lowest is the highest there are no ratings to give but a like, which is that number.
     """
@@ -40,7 +40,7 @@ class RatingScale:
 
     @property
     def likes_only(self) -> bool:
-        """True if there is nothing to say but that something is liked."""
+        """True if the scale has one value, which means a like."""
         return self.lowest == self.highest
 
     def offered(self) -> list[float]:

@@ -93,7 +93,7 @@ def bucket_of_time(seconds: NDArray[np.int64]) -> NDArray[np.int32]:
 
 
 def told_times(seconds: ArrayLike, after: float = 0.0) -> NDArray[np.float64]:
-    """Entries of a history of times (`Interactions.exact_times`), ascending: float64 [n], of what was told in an order.
+    """Ascending times for a history given in order, as `Interactions.exact_times` has them: float64 [n].
 
     seconds: int [n], the oldest first, 0 where it is not known. after: the newest entry of the history that these go
     on, 0 for none. No time is before the one told earlier, and unknown ones are equal to it, or to the first known.

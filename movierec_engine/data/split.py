@@ -88,7 +88,7 @@ class Split:
 
     @property
     def asks_for_next(self) -> bool:
-        """True if what validation and test ask for is the next item of a history, which is folded in."""
+        """True if validation and test ask for the next item of a history, which is folded in."""
         return self.strategy in NEXT
 
     def parts(self) -> tuple[Interactions, Interactions, Interactions]:
@@ -126,7 +126,7 @@ class Split:
         return (own.select(own.rating < self.liked_from).matrix() + self.dislikes[part].matrix()).tocsr()
 
     def validation_heldout(self, movies: Movies | None = None) -> HeldOut:
-        """Validation, ranked among what is not in train; without dislikes, so that nothing is chosen by them.
+        """Validation, ranked among the items that are not in train; without dislikes, so nothing is chosen by them.
 
         movies: titles of the items, for what depends on genres and years.
         """
@@ -191,7 +191,7 @@ class Split:
 
 
 def with_dislikes(parts: Split, ratings: Ratings, config: DataConfig) -> Split:
-    """The same split with what the ratings behind it say of likes and dislikes."""
+    """The same split with the likes and dislikes from the ratings behind it."""
     return replace(
         parts,
         liked_from=liked_from(ratings.table["rating"].to_numpy(), config.rating_threshold),

@@ -41,7 +41,7 @@ def split(text: str, at: str, most: int = -1) -> list[str]:
 
 
 def unescaped(text: str) -> str:
-    """Without the backslashes that stand before another character."""
+    """The text without the backslashes that escape a character."""
     return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL) if "\\" in text else text
 
 

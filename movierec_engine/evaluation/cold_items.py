@@ -63,13 +63,13 @@ def cold_folds(train: Interactions, folds: int, seed: int) -> list[NDArray[np.in
 
 
 def without_items(split: Split, items: NDArray[np.int64]) -> Split:
-    """The same split without what train, validation and histories know of some items; vocabularies and test stay."""
+    """The same split with some items removed from train, validation and histories; vocabularies and test stay."""
     left = {name: part.select(~np.isin(part.item, items)) for name, part in split.named().items()}
     return replace(split, train=left["train"], validation=left["validation"], fold_in=left.get("fold_in"))
 
 
 def default_placing(movies: Content, items: Content, popularity: NDArray[np.int64]) -> tuple[Indices, Floats]:
-    """As `ColdItems` places."""
+    """The default placement of cold items, that of `ColdItems`."""
     return neighbours_of(movies, Likeness.to(items), popularity)
 
 

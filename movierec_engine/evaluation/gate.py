@@ -22,7 +22,7 @@ from movierec_engine.reporting import numbers
 
 @dataclass(frozen=True)
 class ReleaseConfig:
-    """Settings of the release gate: what a model must show before it is served."""
+    """Settings of the release gate: the conditions that a model must meet to be served."""
 
     metric: str = ""
     """The metric that challenger and champion are compared by, on validation; empty: the leaderboard's, which is

@@ -98,7 +98,7 @@ class GivenLists:
 
 
 def _order(table: pa.Table) -> NDArray[np.float64]:
-    """float64 [rows], what a list is sorted by, the lowest first."""
+    """float64 [rows], the sort key within a list, the lowest first."""
     ranked = any(name in table.column_names for name in RANK)
     column = _column(table, RANK if ranked else SCORE)
     values = column.to_numpy()

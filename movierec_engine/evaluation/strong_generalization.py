@@ -80,7 +80,7 @@ CURVE_SCHEMA = pa.schema(
 
 @dataclass(frozen=True, eq=False)
 class FoldInCurve:
-    """ndcg@10 of n held-out users on a part of the split, by what the model knew of them.
+    """ndcg@10 of n held-out users on a part of the split, by the number of their items that the model knew.
 
     part: whose items were to be found. users: int64 [n], ascending. sizes: in ascending order.
     fold_in: float64 [n, len(sizes)], known by so many of their own movies; means over random choices of those.
@@ -139,7 +139,7 @@ def held_out_folds(split: Split, folds: int, seed: int) -> list[NDArray[np.int64
 
 
 def without(split: Split, users: NDArray[np.int64]) -> Split:
-    """The same split without what train and validation know of some users; vocabularies and test stay."""
+    """The same split with some users removed from train and validation; vocabularies and test stay."""
     train, validation = (part.select(~np.isin(part.user, users)) for part in (split.train, split.validation))
     return replace(split, train=train, validation=validation)
 

@@ -17,5 +17,5 @@ class FeedbackLogConfig:
 
 
 def url_of_environment() -> str:
-    """The address in MOVIEREC_FEEDBACK_URL, for what is given no settings; "" where it is not set."""
+    """The address in MOVIEREC_FEEDBACK_URL, for callers without settings; "" where it is not set."""
     return os.environ.get(URL_VARIABLE, "")

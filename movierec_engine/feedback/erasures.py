@@ -36,7 +36,7 @@ class Erasure:
 
 
 class ErasureFile:
-    """Reads are answered from memory until the file changes; what was read once is known even when the file goes."""
+    """The record of erasures. Reads come from memory until the file changes, and even after it is gone."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -8,11 +8,11 @@ class FeedbackError(MovierecError):
 
 
 class LogBusy(FeedbackError):
-    """Another process holds the log; what was to be written is not."""
+    """Another process holds the log; nothing was written."""
 
 
 class LogAway(FeedbackError):
-    """The log's database does not answer; what was to be written may or may not be, so it is sent again."""
+    """The log's database does not answer; it is unknown whether the events were written, so send them again."""
 
 
 class InvalidFeedback(FeedbackError):

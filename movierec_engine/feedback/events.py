@@ -176,7 +176,7 @@ class Exposure:
 
 
 class ShownList(NamedTuple):
-    """A list that was shown, as a log holds it: what nobody has checked since, and may have been changed by hand.
+    """A shown list as a log holds it: unchecked, since the log may have been changed by hand.
 
     movie_ids, propensities, inclusions, context: None where they cannot be read; propensities and inclusions are empty
     for a list that was not explored.

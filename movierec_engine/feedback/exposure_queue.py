@@ -57,7 +57,7 @@ class ExposureQueue:
             return self._changed.wait_for(lambda: not self._waiting, seconds)
 
     def close(self, seconds: float = _DRAIN_SECONDS) -> None:
-        """Write what waits, for at most so long; what is left is dropped."""
+        """Write the waiting exposures for at most the given time; the rest is dropped."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()

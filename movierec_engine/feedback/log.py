@@ -71,12 +71,12 @@ class FeedbackLog(Protocol):
         ...
 
     def state_without_log(self, user_id: PublicId) -> UserState:
-        """A user's state while the log cannot be read: whether they were erased, and what is remembered of them."""
+        """A user's state while the log cannot be read: whether they were erased, and the last known feedback."""
         ...
 
     @property
     def begun(self) -> bool:
-        """False where nobody has said anything yet and it costs next to nothing to know that. Asked for each list."""
+        """False if the log is empty and this is cheap to know. Asked for each list."""
         ...
 
     def newest_seq(self) -> int:
@@ -207,5 +207,5 @@ def conflict(event: FeedbackEvent, what_for: str) -> IdempotencyConflict:
 
 
 def nothing_to_undo(user_id: PublicId) -> UnknownEvent:
-    """The error for what a user never said."""
+    """The error for undoing an event that the user never sent."""
     return UnknownEvent(f"user {user_id} has given no such feedback; there is nothing to undo")

@@ -407,7 +407,7 @@ class Recommender(ABC):
         return model
 
     def set_history(self, train: Interactions, values: HistoryValues = "ones") -> None:
-        """Keep what scoring needs of the train interactions, with these values; every fit begins so."""
+        """Keep the parts of the train interactions that scoring needs, with these values; every fit begins with it."""
         self._keep_history(train.users, train.items, train.history(values), values)
 
     def _keep_history(self, users: IdMap, items: IdMap, history: sparse.csr_matrix, values: HistoryValues) -> None:

@@ -12,7 +12,7 @@ _LEVELS = 2**16
 
 
 class Draws(NamedTuple):
-    """Where masks of some rows of a batch come from, so that several workers draw what one would.
+    """The random source of dropout masks for some rows of a batch; several workers draw what one worker would.
 
     generator: that all workers have in the same state. own: int64 [n], places of a worker's rows among those of all;
     None for all of them. whole: how many rows all workers have.

@@ -1,4 +1,4 @@
-"""From a trained model to the new movies beside it: where they stand, and what a share of them costs.
+"""Cold items of a trained model: their placement, and the price of showing a share of them.
 
 The share is a choice, so it is measured on validation, as is how well items are found by their place.
 """

@@ -10,7 +10,7 @@ MOST_PLACES = 1_000
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """Settings of an export: what goes where."""
+    """Settings of an export: the target, the lists' length and the users."""
 
     to: str = ""
     """The target, which is replaced: lists.parquet or lists.csv, here or in a bucket (s3://bucket/lists.parquet), or

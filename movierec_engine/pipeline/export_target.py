@@ -32,7 +32,7 @@ _POSTGRESQL = ("postgresql", "postgres")
 
 
 class Target(Protocol):
-    """Where lists go."""
+    """The target of an export."""
 
     name: str
     """For people; never with a password."""
@@ -40,7 +40,7 @@ class Target(Protocol):
     """The folder of what is made so far, unless another one is named."""
 
     def write(self, lists: ListParts) -> int:
-        """Replace what is there by lists; the number of rows. What is there stays as it was where this fails."""
+        """Replace the target's content by lists; returns the number of rows. On failure the target stays as it was."""
         ...
 
 

@@ -55,7 +55,7 @@ class LoggedLists:
     _said: dict[PublicId, list[LoggedEvent]]
 
     def without(self, unusable: Callable[[LoggedList], bool], why: str) -> "LoggedLists":
-        """Without some lists, which are counted among those left out."""
+        """The same lists without some, which are counted as left out."""
         kept = [one for one in self.lists if not unusable(one)]
         out = len(self.lists) - len(kept)
         return replace(self, lists=kept, left_out={**self.left_out, **({why: out} if out else {})})

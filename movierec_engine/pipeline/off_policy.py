@@ -326,7 +326,7 @@ def _predicted(
 
 
 def _without_nan(value: Any) -> Any:
-    """Plain data with None for what is not known, as JSON has no NaN."""
+    """Plain data with None for NaN, which JSON does not have."""
     if isinstance(value, dict):
         return {name: _without_nan(part) for name, part in value.items()}
     return None if isinstance(value, float) and np.isnan(value) else value

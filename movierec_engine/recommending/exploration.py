@@ -106,7 +106,7 @@ class ExplorationConfig:
         return ListExploration(length, tuple(able[max(0, len(able) - min(available, self.pool)) :]), float(self.share))
 
     def weights(self, scores: Floats, seen: Floats, places: int) -> Floats:
-        """w, float64 [m]: with what weight each movie of the pool is drawn for a list with so many places to explore.
+        """w, float64 [m]: the weight with which each movie of the pool is drawn, given how many places to explore.
 
         scores, seen: float64 [m], m >= places, the model's scores, and how often each was seen.
         """
@@ -187,7 +187,7 @@ def capped(weights: Floats, most: float) -> Floats:
 
 
 def deviations(scores: Floats, seen: Floats) -> Floats:
-    """The standard deviations of what movies' scores may be: d / sqrt(1 + n_i), float64 [m]."""
+    """Standard deviations of the movies' scores: d / sqrt(1 + n_i), float64 [m]."""
     return np.asarray(float(scores.std()) / np.sqrt(1 + seen))
 
 

@@ -15,7 +15,7 @@ def spelled(number: int) -> str:
 
 
 def sentence(text: str) -> str:
-    """With a capital at the beginning."""
+    """The text as a sentence, with a capital at the beginning."""
     return text[:1].upper() + text[1:]
 
 

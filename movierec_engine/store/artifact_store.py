@@ -118,7 +118,7 @@ class ArtifactStore:
 
     @property
     def root(self) -> Path:
-        """The folder on this host of what is no artifact, such as the feedback log; of a store in a folder, that."""
+        """This host's folder for data that is no artifact, such as the feedback log; a folder store's own folder."""
         return self.storage.root
 
     def publish(

@@ -38,7 +38,7 @@ class Mirror:
                 (self.folder / name).symlink_to(self.source.root / name)
 
     def refresh(self) -> list[str]:
-        """Bring what is new, and drop what is gone; the sentences of versions that could not be brought.
+        """Copy new versions and drop deleted ones; returns an error for each version that could not be copied.
 
         Raises AwayError where the object store does not answer, which leaves what is there.
         """

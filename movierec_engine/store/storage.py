@@ -46,7 +46,7 @@ class Storage(Protocol):
 
     @property
     def root(self) -> Path:
-        """The folder on this host of what is no artifact: the feedback log, MLflow's files, studies in progress."""
+        """This host's folder for data that is no artifact: the feedback log, MLflow's files, studies in progress."""
 
     def scratch(self) -> Path:
         """A folder of this process's own that is still to be made, to write a version in; what killed writers left in

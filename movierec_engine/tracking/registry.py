@@ -62,7 +62,7 @@ def register(client: "MlflowClient", trained_model: Artifact, run_id: str) -> st
 
 
 def _follow(store: ArtifactStore, data_set: str) -> str:
-    """Name what is served, and what has taken its place by then, until both are the same."""
+    """Point the alias at the served version, again if that changed meanwhile, until the two agree."""
     named, alias = None, ""
     while (served := store.pointed(SERVING, data_set)) is not None and served != named:
         trained_model = store.resolve(served.parents[kinds.TRAINED_MODEL])

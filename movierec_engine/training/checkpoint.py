@@ -112,7 +112,7 @@ class Checkpoints:
         return None
 
     def epoch_ended(self, model: Recommender, state: TrainingState, improved: bool) -> None:
-        """Write what is due."""
+        """Write the checkpoints that are due after an epoch."""
         if improved and self._due(self.best):
             self.write_best(model)
         if self._due(self.last):

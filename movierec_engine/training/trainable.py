@@ -38,7 +38,7 @@ class Network(nn.Module):
         """Compute at once what all pieces of a training step have in common, until `end_step`."""
 
     def end_step(self) -> None:
-        """Add to the gradients what follows from those of the pieces' common part."""
+        """Backpropagate the gradients of the pieces' common part into the parameters."""
 
     def forward(self, users: Tensor, items: Tensor | None) -> Tensor:
         """Scores float32 [b, m] of users int64 [b] with items.
@@ -113,7 +113,7 @@ class Trainable(Recommender):
 
     @abstractmethod
     def export(self) -> None:
-        """Make the network, as it is now, what scoring, fold-in and saving see."""
+        """Export the network's present state, which scoring, fold-in and saving use."""
 
     def for_worker(self) -> Self:
         """A model of the same settings, to be trained on a share of the data that this one was built for."""

@@ -40,7 +40,7 @@ class TrainingWorker:
         self._state = TrainingState(network, optimizer, scheduler, np.random.default_rng(), None, self._device)
 
     def open_store(self, host: str) -> int:
-        """Let the others find worker 0 at its host; the port, 0 of all but that."""
+        """Open the store by which workers find worker 0; returns its port, on other workers 0."""
         if self._number:
             return 0
         self._store = open_store(host)

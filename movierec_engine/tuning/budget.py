@@ -79,7 +79,7 @@ class Tuned:
 
     @cached_property
     def winner(self) -> TimedTrial:
-        """The best of what was measured on the most users; the default where none is better."""
+        """The best trial among those measured on the most users; the default if none is better."""
         sign = 1 if self.settings.trainer.early_stopping.mode == "max" else -1
         there = [one for one in self.outcomes if self.share in one.measured]
         return max(there, key=lambda one: sign * one.measured[self.share].value)  # the first of equals
@@ -92,7 +92,7 @@ class Tuned:
 
 
 def tune(request: Request, seconds: float) -> Tuned:
-    """Search for so long, what an earlier, equal search took included.
+    """Search within a time budget, which includes the time of an earlier, equal search.
 
     Raises ConfigError for wrong settings and where nothing is held out for validation, MovierecError when not even the
     default could be measured in time.

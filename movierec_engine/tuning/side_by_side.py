@@ -42,7 +42,7 @@ class TrialWorker:
 def run_side_by_side(
     asked: Iterator[tuple[Asked, Sequence[str]]], study: str, settings: Settings, n_jobs: int
 ) -> Iterator[tuple[Asked, Trial]]:
-    """Each of what is asked with its trial, in the order in which they end.
+    """Run trials in processes side by side; yields each request with its trial, in the order in which they end.
 
     asked: with the settings that are tried, taken one at a time when a worker is free. A worker that is lost takes its
     trial with it, and the others go on.

@@ -16,7 +16,7 @@ def start_team(
     threads: int = 0,
     gpus: int = 0,
 ) -> Team:
-    """So many workers: processes of this machine, or actors of the Ray cluster at an address.
+    """Start a team of workers: processes of this machine, or actors of the Ray cluster at an address.
 
     arguments: each worker's own, made when they are sent. threads, gpus: of each; 0 threads is its share of the
     machine, and on Ray one.

@@ -1,4 +1,4 @@
-"""A PostgreSQL address from the settings, and what of it may be shown."""
+"""A PostgreSQL address from the settings, and its form without the password for messages."""
 
 from dataclasses import dataclass, field
 

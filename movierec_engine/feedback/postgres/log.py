@@ -152,7 +152,7 @@ class PostgresLog:
 
     @property
     def begun(self) -> bool:
-        """True: what nobody said is remembered too."""
+        """Always True: users without feedback are remembered too, so asking costs nothing."""
         return True
 
     def newest_seq(self) -> int:

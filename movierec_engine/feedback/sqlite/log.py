@@ -330,7 +330,7 @@ class SqliteLog:
         return True
 
     def _join_erasures(self, connection: sqlite3.Connection) -> None:
-        """Erase in a log what its second record alone knows of, and give an old log that record."""
+        """Apply erasures that only `erasures.tsv` has to the log, and write that file for a log of an older release."""
         last = _last_number(connection, "erasures")
         for one in self._remembered():
             if one.number > last:

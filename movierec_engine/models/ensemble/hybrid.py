@@ -183,7 +183,7 @@ class HybridEnsemble(Recommender):
             log.info("hybrid weights, %s users: %s", tier, shares)
 
     def _choose(self, members: Sequence[Recommender], validation: HeldOut, metric: str, k: int) -> Candidates:
-        """Combine those of the members that serve, and give what their weights are learned from.
+        """Choose the members to combine; returns the data that their weights are learned from.
 
         Where some go by ratings and others by order, which no history holds both of, the choice among the former and
         all others, or the latter and all others, is taken that is better on validation.
@@ -270,7 +270,7 @@ class HybridEnsemble(Recommender):
         return np.stack([member.score_known(users) for member in self.members])
 
     def normalised_scores(self, users: Indices) -> Floats:
-        """float32 [n_features, n, n_items], comparable between members: what the weights are of."""
+        """float32 [n_features, n, n_items]: the members' scores, made comparable, which the weights multiply."""
         return normalised(self.member_scores(users), self.normalization)
 
     def normalised_fold_in(self, histories: sparse.csr_matrix) -> Floats:

@@ -72,7 +72,7 @@ class LinearFoldIn(FoldInScorer):
 
     @cached_property
     def _by_history(self) -> Floats:
-        """V^T by rows, each of an item of a history: what a person adds up lies in as many pieces as they have items.
+        """V^T with one row for each item, so that a person's sum reads one contiguous row for each item of the history.
 
         A view where V is by columns, else a copy.
         """

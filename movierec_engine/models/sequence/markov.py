@@ -149,7 +149,7 @@ class Markov(ClosedFormRecommender):
         self._fold_in = self._make_fold_in()
 
     def _make_fold_in(self) -> MarkovFoldIn:
-        """Its item vectors are [W^T, q], CSC."""
+        """Make the fold-in scorer, with the item vectors [W^T, q], CSC."""
         vectors = sparse.vstack([self.weights, self.prior[None]], format="csr", dtype=np.float32).T
         return MarkovFoldIn(Basis(vectors, self.history), self.rest, float(self.config.decay))
 

@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 
 def trending(data: LikesByDay, log: LikesByDay, gap: int, n_items: int, days: int, half_life: float) -> Floats:
-    """How much each item is trending, float64 [n_items], 0 for what is not.
+    """Trending score of each item, float64 [n_items], 0 for items that are not trending.
 
     data: likes of the raw data by their age before its newest rating. log: those of the feedback log, by their age now.
     gap: days from the newest rating of the data to now, 0 where the log is empty: data of years ago have their own
@@ -35,7 +35,7 @@ def trending(data: LikesByDay, log: LikesByDay, gap: int, n_items: int, days: in
 
 
 def rising(data: LikesByDay, log: LikesByDay, gap: int, n_items: int, days: int) -> Floats:
-    """How much each item is rising, float64 [n_items], 0 for what is not; the arguments as of `trending`."""
+    """Rising score of each item, float64 [n_items], 0 for items that are not rising; arguments as in `trending`."""
     now = _difference(_together(data.older(gap), log), n_items, days)
     if not gap:
         return now

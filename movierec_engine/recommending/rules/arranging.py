@@ -211,7 +211,7 @@ def _unmet(rule: str, lists: Mask, why: str) -> UnmetOfLists:
 
 
 def _missed(pin: PlacedPin, shown: Items) -> UnmetOfLists:
-    """The lists that do not have what is pinned where it should be. shown: int64 [n, k]."""
+    """The lists in which a pinned movie is not at its place. shown: int64 [n, k]."""
 
     def why(row: int) -> str:
         places = np.flatnonzero(shown[row] == pin.item)

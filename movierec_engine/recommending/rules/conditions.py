@@ -117,7 +117,7 @@ class InRange:
 
 @dataclass(frozen=True)
 class LastYears:
-    """So many calendar years up to this one, of a column of years; so many years back from today, of dates."""
+    """The last n years: calendar years up to this one for a column of years, n years back from today for dates."""
 
     column: str
     years: int
@@ -135,7 +135,7 @@ class LastYears:
 
 @dataclass(frozen=True)
 class IsNull:
-    """Not known; of a list, also one without entries."""
+    """A condition that a value is unknown; a list without entries counts as unknown."""
 
     column: str
     null: bool

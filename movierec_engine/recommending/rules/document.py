@@ -51,7 +51,7 @@ _ABOUT = ("name", "priority", "from", "until", "note")
 
 @dataclass(frozen=True)
 class Keep:
-    """Nothing but items that meet a condition: filters, allow and deny lists."""
+    """A rule that keeps only items that meet a condition: filters, allow and deny lists."""
 
     where: Condition
 
@@ -108,7 +108,7 @@ class ShareOfList:
 
 @dataclass(frozen=True)
 class Cap:
-    """At most so many items of each value of a column, or so many that meet a condition."""
+    """A rule that limits the items of each value of a column, or those that meet a condition."""
 
     at_most: int
     column: str = ""

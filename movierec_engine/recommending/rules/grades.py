@@ -33,7 +33,7 @@ class Grades:
         return np.asarray(self.values.argmax(axis=1))
 
     def take(self, rows: NDArray[np.int64], candidates: NDArray[np.int64]) -> None:
-        """Let candidates of some lists, int64 [m] both, be left no more."""
+        """Take candidates out of some lists, so that they are not chosen again; both int64 [m]."""
         self.values[rows, candidates] = 0
 
 

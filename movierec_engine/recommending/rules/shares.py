@@ -48,7 +48,7 @@ class SharesOfLists:
             self._grade(which, row[share == which])
 
     def _grade(self, which: int, rows: Integers) -> None:
-        """Grade the candidates of some lists by what a share asks for."""
+        """Grade the candidates of some lists by whether a share asks for them."""
         bit, grades = self._grades.bit(self._shares[which][0]), self._grades.values[rows]
         asked = self._asked[which, rows, None]
         keeps = (asked == _ANY) | (self._matches[which, rows] == (asked == _MATCHING))
@@ -72,7 +72,7 @@ class SharesOfLists:
 
 @lru_cache(maxsize=256)
 def _bounds(at_least: float, at_most: float, longest: int) -> Integers:
-    """For 0 to so many places what a share asks for: int64 [4, longest + 1].
+    """The bounds that a share sets for each number of places from 0 to `longest`: int64 [4, longest + 1].
 
     The least and the most of a list of n, and after n places of a longer one what must be there and what may be.
     """
