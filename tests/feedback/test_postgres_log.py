@@ -101,7 +101,7 @@ def test_what_one_host_records_undoes_and_erases_another_heeds_within_a_second(s
     assert (there.state(1).said, there.state(2).said) == (False, False)
     here.record([FeedbackEvent("no", 1, 10, "not_interested"), rating("a", 2)])
     assert here.state(1).dismissed == {10}, "at once where it was recorded"
-    soon(lambda: there.state(1).dismissed == {10})
+    soon(lambda: there.state(1).dismissed == {10}, seconds=1)
     here.undo(1, "no")
     soon(lambda: not there.state(1).dismissed, seconds=1)
     number = here.erase(2).number
@@ -207,7 +207,7 @@ def test_a_database_that_hangs_keeps_nobody_longer_than_its_time(
             log.record([rating("b")])
         with pytest.raises(LogAway, match="does not answer"):
             log.state(1)
-        soon(lambda: is_away(live), "who follows the log finds it out", 1, seconds=20)
+        soon(lambda: is_away(live), "who follows the log finds it out", 20)
         began = time.monotonic()
         for _ in range(20):
             with pytest.raises(LogAway, match="does not answer"):
