@@ -8,11 +8,12 @@ from typing import Any
 
 from dashboard.queries.store_files import Signature, stamp, store_at
 from movierec_engine.config import config_dir, load_feedback
-from movierec_engine.errors import MovierecError
+from movierec_engine.data.rating_scale import least_like
+from movierec_engine.errors import MovierecError, StoreError
 from movierec_engine.feedback import FeedbackLog, FeedbackLogs, log_file
 from movierec_engine.feedback.config import url_of_environment
 from movierec_engine.feedback.summary import interleaving_duels, variant_rates
-from movierec_engine.store import is_refitted, kinds
+from movierec_engine.store import SERVING, is_refitted, kinds
 
 DAYS = 60
 """Days that are shown, up to the newest event."""
@@ -60,6 +61,15 @@ def signature(root: Path) -> Signature:
     return tuple(stamp(file.with_name(file.name + end)) for file in files for end in ("", "-wal"))
 
 
+def liked_from(root: Path, data: str) -> float:
+    """The least rating of a like by what is served of a data set; MovieLens' where nothing is."""
+    try:
+        served = store_at(root).pointed(SERVING, data)
+    except (StoreError, OSError):
+        served = None
+    return least_like(served.facts if served else {})
+
+
 def feedback(root: Path, data: str) -> Feedback:
     """The summary of a log; where it cannot be read, nothing and the reason."""
     log = feedback_logs(root).of(data)
@@ -67,7 +77,7 @@ def feedback(root: Path, data: str) -> Feedback:
         return Feedback(
             tuple({"day": day, "kind": _words(kind), "events": count} for day, kind, count in log.counts_by_day(DAYS)),
             {_words(kind): count for kind, count in log.totals().items()},
-            tuple(variant_rates(log).to_pylist()),
+            tuple(variant_rates(log, liked_from(root, data)).to_pylist()),
             tuple(interleaving_duels(log).to_pylist()),
             _refitted(root, data, log),
         )

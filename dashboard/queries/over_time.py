@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dashboard.queries.feedback import feedback_logs
+from dashboard.queries.feedback import feedback_logs, liked_from
 from dashboard.queries.report_file import read_report
 from dashboard.queries.store_files import folders, slot_of, store_at
 from movierec_engine.errors import MovierecError, StoreError
@@ -60,7 +60,7 @@ def release_rates(root: Path, data: str) -> list[dict[str, Any]]:
     """
     try:
         with closing(feedback_logs(root).of(data)) as log:
-            rates = version_rates(log)
+            rates = version_rates(log, liked_from(root, data))
     except (MovierecError, OSError, ValueError):
         return []
     return sorted((row for row in rates.values() if row["version"]), key=lambda row: str(row["version"]))

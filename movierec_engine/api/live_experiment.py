@@ -10,7 +10,9 @@ from movierec_engine.api.answers import About, Experiments, Recommendations, Rec
 from movierec_engine.api.index_reloader import IndexReloader
 from movierec_engine.api.live_exploration import NotedAnswer, Propensities
 from movierec_engine.api.live_feedback import LiveFeedback
+from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.data.id_map import PublicId
+from movierec_engine.data.rating_scale import least_like
 from movierec_engine.feedback import FeedbackError
 from movierec_engine.feedback.experiments import ExperimentConfig, Variant
 from movierec_engine.feedback.summary import interleaving_duels, variant_rates
@@ -69,17 +71,18 @@ class LiveExperiment:
             return None
         return variant
 
-    def summary(self, data_set: str) -> Experiments:
-        """The experiment that is running, and what all on a data set have found so far, with 95 % intervals.
+    def summary(self, served: LoadedIndex) -> Experiments:
+        """The experiment that is running, and what all on the served data set have found so far, with 95 % intervals.
 
         Of each running variant: what answers, and whether it was refitted on all interactions. Only what was promoted
         is, so that another variant learned from less.
         """
         self._live.flush()
-        feedback = self._live.log(data_set)
+        feedback = self._live.log(served.lineage.data_set)
         variants = [{**asdict(one), **self._answering(one.model)} for one in self.config.variants]
         try:
-            rates, duels = variant_rates(feedback).to_pylist(), interleaving_duels(feedback).to_pylist()
+            rates = variant_rates(feedback, least_like(served.artifact.facts)).to_pylist()
+            duels = interleaving_duels(feedback).to_pylist()
         except FeedbackError as error:
             log.error("experiments cannot be summed up: %s", error)
             raise

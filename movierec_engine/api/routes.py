@@ -183,7 +183,7 @@ def models(service: ModelService, experiment: LiveExperiment) -> Topic:
     @topic.endpoint("/api/experiments", scope=READ)
     def experiments(asked: NoParameters) -> Experiments:
         """The experiment that is running, and what experiments have found: rates and duels with 95 % intervals."""
-        return experiment.summary(service.served().lineage.data_set)
+        return experiment.summary(service.served())
 
     return topic
 

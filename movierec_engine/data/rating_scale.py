@@ -1,6 +1,7 @@
 """The scale of a data set's ratings: what people may give, and what it is called in a sentence."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -63,6 +64,15 @@ class RatingScale:
 
 
 MOVIELENS: Final = RatingScale(0.5, 5.0, 0.5)
+MOVIELENS_LIKED_FROM: Final = 4.0
+
+
+def least_like(index_facts: Mapping[str, Any]) -> float:
+    """The least rating of a like, by the facts of an index; MovieLens' where there is no index or it does not say.
+
+    index_facts: of the index's manifest.
+    """
+    return float(index_facts.get("liked_from", MOVIELENS_LIKED_FROM))
 
 
 def _ends(ratings: NDArray[np.floating[Any]]) -> tuple[float, float]:

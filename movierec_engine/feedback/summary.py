@@ -17,8 +17,6 @@ from movierec_engine.data.id_map import PublicId
 from movierec_engine.feedback.log import By, FeedbackLog
 
 CONFIDENCE = 0.95
-LIKED_FROM = 4.0
-"""A rating of at least this much is a like, on the scale of MovieLens."""
 
 _COUNTS = ("lists", "users", "clicks", "likes", "lists_clicked", "lists_liked")
 RATES_SCHEMA = pa.schema(
@@ -38,20 +36,21 @@ DUELS_SCHEMA = pa.schema(
 )
 
 
-def variant_rates(log: FeedbackLog) -> pa.Table:
+def variant_rates(log: FeedbackLog, liked_from: float) -> pa.Table:
     """Lists, clicks and likes by experiment, variant and model: RATES_SCHEMA, one row each.
 
     lists, users: lists that were shown, and to how many users.
+    liked_from: the least rating of a like in the data set, see `data/rating_scale.py:least_like`.
     clicks, likes: movies of those lists that were clicked, and whose newest rating is a like; each counts once a list.
     click_rate: share of the lists with a click, with the Wilson interval; like_rate alike. The interval takes lists as
     independent: where few users see many lists each, it is too narrow.
     """
-    return pa.Table.from_pylist(_rates(log, "experiment, variant, model"), schema=RATES_SCHEMA)
+    return pa.Table.from_pylist(_rates(log, "experiment, variant, model", liked_from), schema=RATES_SCHEMA)
 
 
-def version_rates(log: FeedbackLog) -> dict[tuple[str, str], dict[str, Any]]:
+def version_rates(log: FeedbackLog, liked_from: float) -> dict[tuple[str, str], dict[str, Any]]:
     """The same counts and rates by what answered: model and version of the index, whatever the experiment."""
-    return {(row["model"], row["version"]): row for row in _rates(log, "model, version")}
+    return {(row["model"], row["version"]): row for row in _rates(log, "model, version", liked_from)}
 
 
 def interleaving_duels(log: FeedbackLog) -> pa.Table:
@@ -101,10 +100,10 @@ def interleaving_duels(log: FeedbackLog) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=DUELS_SCHEMA)
 
 
-def _rates(log: FeedbackLog, by: By) -> list[dict[str, Any]]:
+def _rates(log: FeedbackLog, by: By, liked_from: float) -> list[dict[str, Any]]:
     names = [*by.split(", "), *_COUNTS]
     rows = []
-    for row in log.list_counts(by, LIKED_FROM):
+    for row in log.list_counts(by, liked_from):
         counts = dict(zip(names, row, strict=True))
         for rate, hits in (("click_rate", "lists_clicked"), ("like_rate", "lists_liked")):
             counts |= share_with_interval(rate, counts[hits], counts["lists"])

@@ -31,6 +31,7 @@ from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.person import of_user
 from movierec_engine.api.requests import PersonalRequest
 from movierec_engine.data.id_map import PublicId
+from movierec_engine.data.rating_scale import least_like
 from movierec_engine.errors import DataError
 from movierec_engine.evaluation.off_policy import PolicyEstimates, WeighedLists, estimate
 from movierec_engine.feedback import FeedbackLog
@@ -137,7 +138,7 @@ def judge(
     rules: that its lists are made under, None for none. Raises DataError where the log has no list to learn from, and
     ConfigError where rules that never held would hold for no list.
     """
-    liked_from = served.index.facts.liked_from or _LIKED_FROM
+    liked_from = least_like(served.artifact.facts)
     logged = read_lists(log, question.reward, question.minutes, liked_from, served.lineage.newest_feedback)
     if rules is not None:
         logged = logged.without(lambda one: not rules.known(one), OF_LOST_RULES)
@@ -330,9 +331,6 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _without_nan(part) for name, part in value.items()}
     return None if isinstance(value, float) and np.isnan(value) else value
-
-
-_LIKED_FROM = 4.0
 
 
 def described(exploration: ExplorationConfig) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from movierec_engine.data.rating_scale import least_like
 from movierec_engine.errors import ConfigError, DataError
 from movierec_engine.evaluation.drift import DriftConfig
 from movierec_engine.feedback import FeedbackLogs
@@ -16,7 +17,7 @@ from movierec_engine.reporting import numbers
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, kinds, parse_reference
 
 RATES = ("click_rate", "like_rate")
-"""Shares of the lists that were shown with a click, and with a rating of 4 or more."""
+"""Shares of the lists that were shown with a click, and with a rating that is a like in the data set."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class FreshnessConfig:
     min_click_rate: float = 0.0
     """Least share of the served version's lists that somebody clicks in; 0: any."""
     min_like_rate: float = 0.0
-    """Least share of its lists in which somebody rates a movie 4 or more; 0: any."""
+    """Least share of its lists in which somebody rates a movie as a like; 0: any."""
     below_previous: bool = True
     """Whether a rate whose interval lies below the previous release's interval counts as stale."""
     drift: DriftConfig = field(default_factory=DriftConfig)
@@ -140,7 +141,7 @@ def _of_rates(
     store: ArtifactStore, index: Artifact, model: Artifact, config: FreshnessConfig, logs: FeedbackLogs
 ) -> Iterator[StaleReason]:
     with closing(logs.of(index.slot.data_set)) as log:
-        rates = version_rates(log)
+        rates = version_rates(log, least_like(index.facts))
     now = rates.get(_answering(index.reference))
     before = next((reference for reference in reversed(releases(store, index.slot.data_set)[:-1])), "")
     then = rates.get(_answering(before)) if before and config.below_previous else None

@@ -139,7 +139,7 @@ def test_a_page_in_an_experiment_is_its_variants_and_counts_for_it(store: Artifa
     said = {"user_id": 0, "movie_id": last, "kind": "click", "exposure_id": pages[0]["exposure_id"]}
     assert client.post("/api/feedback", json=said).status_code == 200
     shown(client, store)
-    rates = {row["variant"]: row for row in variant_rates(SqliteLog(log_file(store.root, "rows"))).to_pylist()}
+    rates = {row["variant"]: row for row in variant_rates(SqliteLog(log_file(store.root, "rows")), 4.0).to_pylist()}
     assert sum(row["lists"] for row in rates.values()) == 12
     assert rates[pages[0]["variant"]]["clicks"] == 1
     drafted = client_of(store, ExplorationConfig(), experiment=ExperimentConfig("mixed", "interleaving", "", variants))

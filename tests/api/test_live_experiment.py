@@ -97,6 +97,16 @@ def test_a_draft_is_the_same_all_day_and_another_one_on_another_day(
     assert len(set.union(*days.values())) > 1
 
 
+def test_a_like_is_what_the_served_index_says(store: ArtifactStore, publish: Publish) -> None:
+    for one in VARIANTS:
+        publish(one.model, facts={"liked_from": 3.0})
+    client = running(store, "ab")
+    body = client.get("/api/recommend?user_id=1&top_k=2").json
+    said = {"user_id": 1, "movie_id": body["recommendations"][0]["movie_id"], "kind": "rating", "rating": 3.0}
+    assert client.post("/api/feedback", json={**said, "request_id": body["request_id"]}).status_code == 200
+    assert [row["like_rate"] for row in client.get("/api/experiments").json["rates"]] == [1.0]
+
+
 def test_without_an_experiment_none_is_running(client: FlaskClient, publish: Publish) -> None:
     publish("ease")
     assert client.get("/api/experiments").json["running"] is None

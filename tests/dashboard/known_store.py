@@ -293,7 +293,7 @@ def _index(store: ArtifactStore, model: str, trained: Artifact, splits: Artifact
         key="k",
         fingerprint=FINGERPRINT,
         parents={"trained_model": trained, "splits": splits},
-        facts={"factory": "Flat", "recall": recall, "recall_k": 10, "users_sampled": 3},
+        facts={"factory": "Flat", "recall": recall, "recall_k": 10, "users_sampled": 3, "liked_from": 2.5},
     )
 
 

@@ -63,15 +63,20 @@ def test_every_release_has_its_click_and_like_rate_with_intervals(visit: Open, d
     log = SqliteLog(log_file(damaged.root, "tiny"))
     versions = ["20260102T000000000Z-b"] * 2 + ["20260101T000000000Z-a"] * 4
     log.expose([Exposure(f"x{n}", n, (10,), model="ease", version=one) for n, one in enumerate(versions, start=10)])
-    log.record([FeedbackEvent("c", user_id=12, movie_id=10, kind="click", shown_in="x12")])
+    log.record(
+        [
+            FeedbackEvent("c", user_id=12, movie_id=10, kind="click", shown_in="x12"),
+            FeedbackEvent("l", user_id=10, movie_id=10, kind="rating", rating=3.0, shown_in="x10"),
+        ]
+    )
     log.close()
     rates = over_time.release_rates(damaged.root, "tiny")
-    assert [(row["version"][:8], row["lists"], row["click_rate"]) for row in rates] == [
-        ("20260101", 4, 0.25),
-        ("20260102", 2, 0.0),
-    ]
+    assert [(row["version"][:8], row["lists"], row["click_rate"], row["like_rate"]) for row in rates] == [
+        ("20260101", 4, 0.25, 0.0),
+        ("20260102", 2, 0.0, 0.5),
+    ], "3 is a like of an index that says so"
     app = visit(damaged, "operations")
-    assert "ease 20260102-0000: click rate 0.0 % and like rate 0.0 % over 2 lists" in titles(app)
+    assert "ease 20260102-0000: click rate 0.0 % and like rate 50.0 % over 2 lists" in titles(app)
     assert "people are alerted when a rate's interval lies below" in text(app)
 
 

@@ -99,7 +99,7 @@ def test_an_old_log_is_read_on_with_all_that_it_held(tmp_path: Path) -> None:
         *((n, f"k{n}", 1000 * n) for n in (1, 2, 3)),
         (4, "c", 7),
     ]
-    (row,) = variant_rates(log).to_pylist()
+    (row,) = variant_rates(log, 4.0).to_pylist()
     assert (row["lists"], row["clicks"], row["likes"]) == (1, 1, 1)
     assert (log.newest_seq(), log.newest_erasure(), log.state(0).erasure) == (5, 1, 1)
     assert log.record([FeedbackEvent("k1", 1, 10, "rating", 4.0, "r1")])[0].status == "already recorded"
@@ -239,7 +239,7 @@ def test_a_log_of_the_third_version_takes_texts_from_now_on_and_keeps_its_number
     assert (after.state(17).clicked, after.state("17").clicked) == ({501}, {"0501"})
     assert [one.seq for one in after.events()] == [1, 3], "places are never used again"
     assert (after.state(3).erasure, after.newest_erasure()) == (1, 1)
-    assert sorted((row["lists"], row["clicks"]) for row in variant_rates(after).to_pylist()) == [(2, 1)]
+    assert sorted((row["lists"], row["clicks"]) for row in variant_rates(after, 4.0).to_pylist()) == [(2, 1)]
     after.erase("17")
     assert (after.state("17").erasure, after.state(17).clicked) == (2, {501})
     assert SqliteLog(path).state_without_log("17").erasure == 2

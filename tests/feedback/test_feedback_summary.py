@@ -18,6 +18,7 @@ from movierec_engine.feedback.summary import (
     share_with_interval,
     sign_test,
     variant_rates,
+    version_rates,
 )
 
 
@@ -43,7 +44,7 @@ def test_intervals_and_sign_tests_are_scipys(hits: int, of: int) -> None:
 
 
 def test_without_a_log_there_are_no_rows(log: FeedbackLog) -> None:
-    assert variant_rates(log).equals(RATES_SCHEMA.empty_table())
+    assert variant_rates(log, 4.0).equals(RATES_SCHEMA.empty_table())
     assert interleaving_duels(log).equals(DUELS_SCHEMA.empty_table())
 
 
@@ -65,7 +66,7 @@ def test_clicks_and_likes_count_once_a_list_and_only_for_what_it_showed(log: Fee
             FeedbackEvent("12", 2, 10, "not_interested", shown_in="r3"),
         ]
     )
-    a, b = variant_rates(log).to_pylist()
+    a, b = variant_rates(log, 4.0).to_pylist()
     counted = ("experiment", "variant", "model", "lists", "users", "clicks", "likes", "lists_clicked", "lists_liked")
     assert [a[name] for name in counted] == ["e", "a", "model of a", 3, 2, 2, 1, 1, 1]
     assert [b[name] for name in counted] == ["e", "b", "model of b", 1, 1, 0, 0, 0, 0]
@@ -78,8 +79,23 @@ def test_an_erased_user_leaves_the_summary(log: FeedbackLog) -> None:
     log.expose([shown("r1", "a"), shown("r2", "a", user=2)])
     log.record([FeedbackEvent("1", 1, 10, "click", shown_in="r1")])
     log.erase(1)
-    (row,) = variant_rates(log).to_pylist()
+    (row,) = variant_rates(log, 4.0).to_pylist()
     assert (row["lists"], row["clicks"]) == (1, 0)
+
+
+def test_a_like_is_what_the_data_set_says_and_not_four_stars(log: FeedbackLog) -> None:
+    """5 of 10 where likes begin at 7, and 3 of 3 where 3 is the best there is."""
+    log.expose([shown("r1", "a"), shown("r2", "b", user=2)])
+    log.record(
+        [
+            FeedbackEvent("1", 1, 10, "rating", 5.0, shown_in="r1"),
+            FeedbackEvent("2", 2, 10, "rating", 3.0, shown_in="r2"),
+        ]
+    )
+    assert [row["like_rate"] for row in variant_rates(log, 7.0).to_pylist()] == [0.0, 0.0]
+    assert [row["like_rate"] for row in variant_rates(log, 3.0).to_pylist()] == [1.0, 1.0]
+    rates = version_rates(log, 5.0)
+    assert [rates[f"model of {name}", "v"]["like_rate"] for name in "ab"] == [1.0, 0.0]
 
 
 DAY = 86_400_000
@@ -146,7 +162,7 @@ def test_a_click_that_names_the_request_alone_answers_its_users_newest_list(log:
         ]
     )
     log.record([FeedbackEvent("1", 1, 10, "click", shown_in="same"), FeedbackEvent("2", 2, 12, "click", shown_in="x2")])
-    a, b = variant_rates(log).to_pylist()
+    a, b = variant_rates(log, 4.0).to_pylist()
     assert [(row["lists"], row["clicks"]) for row in (a, b)] == [(2, 1), (1, 1)]
 
 
@@ -189,8 +205,8 @@ def test_rates_are_those_of_counting_event_by_event(
         expected[lists[request][1]][what] += 1
     for request, what in {(request, what) for request, _, what in hits}:
         expected[lists[request][1]][f"lists_{what.removesuffix('s')}{'d' if what == 'likes' else 'ed'}"] += 1
-    for row in variant_rates(log).to_pylist():
+    for row in variant_rates(log, 4.0).to_pylist():
         for name in ("lists", "clicks", "likes", "lists_clicked", "lists_liked"):
             assert row[name] == expected[row["variant"]][name]
-    assert {row["variant"] for row in variant_rates(log).to_pylist()} == set(expected)
+    assert {row["variant"] for row in variant_rates(log, 4.0).to_pylist()} == set(expected)
     log.close()

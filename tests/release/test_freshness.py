@@ -106,6 +106,17 @@ def test_a_rate_far_below_the_previous_releases_is_told_of(world: World, log: Sq
     assert found(world, below_previous=False) == []
 
 
+def test_a_like_is_what_the_served_index_says(world: World, log: SqliteLog) -> None:
+    """Ratings of 5, on a scale whose likes begin at 7: nobody liked anything."""
+    shown(log, index_of(world, "ease"), 100, 0, liked=100)
+    assert found(world, min_like_rate=0.5) == []
+    manifest = index_of(world, "ease").folder / "manifest.json"
+    content = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**content, "facts": {**content["facts"], "liked_from": 7.0}}))
+    (stale,) = found(world, min_like_rate=0.5)
+    assert "a like rate of 0.0 %" in stale.sentence
+
+
 def test_few_lists_show_nothing_and_those_of_other_versions_do_not_count(world: World, log: SqliteLog) -> None:
     shown(log, index_of(world, "popularity"), 10, 5)
     shown(log, index_of(world, "ease"), 10, 1)
