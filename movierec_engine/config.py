@@ -34,6 +34,7 @@ from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.tracking.config import LoggerConfig
 from movierec_engine.tracking.server import without_credentials
 from movierec_engine.training.config import TrainerConfig
+from movierec_engine.training.direction import check_direction
 
 T = TypeVar("T")
 MAX_SEED = 2**32 - 1
@@ -266,6 +267,7 @@ def typed_settings(composed: DictConfig, overrides: list[str]) -> Settings:
     groups: dict[str, Any] = {group: typed(kind, values.pop(group, {}), group) for group, kind in GROUPS.items()}
     groups["evaluation"] = groups["evaluation"].of_split(groups["data"].split)
     groups["trainer"] = groups["trainer"].of_model(model_class(name).learning_rate)
+    check_direction(groups["trainer"].early_stopping)
     return Settings(
         model_name=name,
         model=typed(model_class(name).Config, model, "model"),

@@ -2,6 +2,7 @@
 
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.evaluation.evaluator import Evaluator
+from movierec_engine.evaluation.metrics import less_is_better
 from movierec_engine.models.classic.popularity import Popularity
 from movierec_engine.store import Artifact, ArtifactStore, kinds
 
@@ -24,8 +25,7 @@ def below_popularity(trained_model: Artifact) -> str:
     """A sentence about a trained model that is worse than popularity on validation; of any other nothing."""
     for metric, floor in trained_model.facts.get(FACT, {}).items():
         value, name = trained_model.facts["validation_metrics"][metric], trained_model.slot.model
-        less_is_better = trained_model.config["trainer"]["early_stopping"]["mode"] == "min"
-        if value > floor if less_is_better else value < floor:
+        if value > floor if less_is_better(metric) else value < floor:
             return (
                 f"{name} is worse than popularity on validation ({metric} {value:.4f} against {floor:.4f}); find "
                 f"better settings with `movierec tune {name} --minutes 10`"

@@ -21,6 +21,7 @@ from movierec_engine.training.checkpoint import Checkpoints
 from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.data_parallel import WorkerPasses, check_workers
 from movierec_engine.training.descent import explained_out_of_memory, optimizer_of, steps_per_epoch, train_epoch
+from movierec_engine.training.direction import check_direction
 from movierec_engine.training.next_item_objective import NextItemObjective
 from movierec_engine.training.objective import PAIRWISE, Objective
 from movierec_engine.training.state import EarlyStopping, TrainingState
@@ -175,9 +176,12 @@ def check_targets(model: Trainable, network: Network) -> None:
 def check_settings(config: TrainerConfig, evaluator: Measures, validation: HeldOut, device: str) -> None:
     """Raises ConfigError for settings that do not go with the machine or the metrics."""
     metric = config.early_stopping.metric
-    if config.early_stopping.enabled and len(validation) and metric not in evaluator.metric_names:
-        raise ConfigError(
-            f"trainer.early_stopping.metric={metric} is not measured; choose one of {', '.join(evaluator.metric_names)}"
-        )
+    if config.early_stopping.enabled and len(validation):
+        if metric not in evaluator.metric_names:
+            raise ConfigError(
+                f"trainer.early_stopping.metric={metric} is not measured; choose one of "
+                f"{', '.join(evaluator.metric_names)}"
+            )
+        check_direction(config.early_stopping)
     if config.mixed_precision and torch.device(device).type != "cuda":
         raise ConfigError(f"trainer.mixed_precision=true needs device=cuda, and this run is on {device}")

@@ -21,6 +21,7 @@ from movierec_engine.config import Settings, load_settings
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.evaluation.comparison import PairedComparison, compare_paired
+from movierec_engine.evaluation.metrics import less_is_better
 from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.models.base import Recommender
 from movierec_engine.models.registry import load_model
@@ -80,7 +81,7 @@ class Tuned:
     @cached_property
     def winner(self) -> TimedTrial:
         """The best trial among those measured on the most users; the default if none is better."""
-        sign = 1 if self.settings.trainer.early_stopping.mode == "max" else -1
+        sign = -1 if less_is_better(self.metric) else 1
         there = [one for one in self.outcomes if self.share in one.measured]
         return max(there, key=lambda one: sign * one.measured[self.share].value)  # the first of equals
 
@@ -88,7 +89,7 @@ class Tuned:
     def gain(self) -> PairedComparison:
         """The winner against the default, over the users of validation."""
         a, b = (one.measured[self.share].per_user for one in (self.winner, self.default))
-        return compare_paired(a, b, less_is_better=self.settings.trainer.early_stopping.mode == "min")
+        return compare_paired(a, b, less_is_better=less_is_better(self.metric))
 
 
 def tune(request: Request, seconds: float) -> Tuned:
@@ -235,7 +236,7 @@ class _Search:
         """Measure the default and the best third of the lower share's trials on the upper one; False without time."""
         below = {number: found for number in self.numbers() if (found := self.load(number, lower))}
         times = growth(self.data(lower), self.data(upper))
-        sign = 1 if self.settings.trainer.early_stopping.mode == "max" else -1
+        sign = -1 if less_is_better(self.metric) else 1
         best = sorted((n for n in below if n and not below[n].pruned), key=lambda n: -sign * below[n].value)
         best = best[: max(1, len(below) // STEP)]
         expected = {number: below[number].seconds * times for number in [0, *best[:1]]}

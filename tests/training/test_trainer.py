@@ -7,6 +7,7 @@ import pytest
 import torch
 from devices import DEVICES
 
+from movierec_engine.config import load_settings
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.graph import build_graph
@@ -304,6 +305,18 @@ def test_running_out_of_memory_says_which_settings_to_lower() -> None:
 
     with pytest.raises(MovierecError, match=r"halve trainer\.batch_size \(now 64\) and double trainer\.accumulate"):
         run(Hungry(), NDCG)
+
+
+def test_the_worst_value_of_a_metric_is_not_looked_for() -> None:
+    stopping = EarlyStoppingConfig(metric="ndcg@5", mode="min")
+    with pytest.raises(ConfigError, match=r"mode=min, but more of ndcg@5 is better; set .*mode=max"):
+        fit(replace(CONFIG, early_stopping=stopping))
+    fit(replace(CONFIG, max_epochs=1, early_stopping=replace(stopping, enabled=False)))
+    for model in ("ease", "gmf"):  # settings that searches of closed forms follow, too
+        with pytest.raises(ConfigError, match="more of ndcg@10 is better"):
+            load_settings([f"model={model}", "device=cpu", "trainer.early_stopping.mode=min"])
+        with pytest.raises(ConfigError, match="mode=max, but less of disliked@10 is better"):
+            load_settings([f"model={model}", "device=cpu", "trainer.early_stopping.metric=disliked@10"])
 
 
 def test_mixed_precision_is_refused_where_it_does_not_exist() -> None:

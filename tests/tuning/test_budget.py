@@ -268,7 +268,8 @@ def test_the_first_of_equals_wins() -> None:
 def test_where_less_is_better_the_lowest_wins() -> None:
     low, high = (Measurement(np.linspace(0, 0.1, 30) + more, 1.0, 0) for more in (0, 0.5))
     outcomes = (TimedTrial((), {1.0: high}), TimedTrial(("model.l2=1",), {1.0: low}))
-    least = load_settings(["model=ease", "device=cpu", "trainer.early_stopping.mode=min"])
+    stopping = ("trainer.early_stopping.metric=disliked@10", "trainer.early_stopping.mode=min")
+    least = load_settings(["model=ease", "device=cpu", *stopping])
     tuned = Tuned(least, "f", ("model=ease",), outcomes, 1.0, 1.0)
     assert tuned.winner is outcomes[1]
     assert tuned.gain == compare_paired(low.per_user, high.per_user, less_is_better=True)
