@@ -10,13 +10,13 @@ errs on the careful side.
 import json
 import os
 import re
-import secrets
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from movierec_engine.data.id_map import PublicId
+from movierec_engine.store.files import replace_file
 
 FILE_MODE = 0o600
 _LINE = re.compile(rb'[0-9]*\t?([0-9]*|"[ -~]*)\t?[0-9]*')
@@ -75,16 +75,7 @@ class ErasureFile:
 
     def write(self, erasures: Iterable[Erasure]) -> None:
         """Replace the file in one step; on disk when this returns."""
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}-{secrets.token_hex(4)}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(b"".join(map(_line, erasures)))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        replace_file(self.path, b"".join(map(_line, erasures)), FILE_MODE)
 
 
 def _line(erasure: Erasure) -> bytes:

@@ -34,7 +34,7 @@ from movierec_engine.recommending.rules.candidates import best_of, more_of
 from movierec_engine.reporting.progress import advance, step
 from movierec_engine.retrieval.index import PERSONAL, RetrievalIndex
 from movierec_engine.store import ArtifactStore
-from movierec_engine.store.files import replace_file
+from movierec_engine.store.files import fsync, replace_file
 
 USERS_A_PART = 8192
 _BLOCK_BYTES = 32 * 2**20
@@ -314,6 +314,7 @@ def _write(table: pa.Table, file: Path) -> None:
     """Write a part so that it is there whole or not at all."""
     unfinished = file.with_suffix(".unfinished")
     pq.write_table(table, unfinished, compression="zstd")
+    fsync(unfinished)  # an export that goes on after a power cut takes the part for whole
     unfinished.replace(file)
 
 

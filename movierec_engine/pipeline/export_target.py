@@ -4,9 +4,7 @@ Each is replaced whole or not at all.
 """
 
 import hashlib
-import os
 import re
-import secrets
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -22,7 +20,7 @@ import pyarrow.parquet as pq
 from movierec_engine.errors import ConfigError, MissingExtraError, MovierecError
 from movierec_engine.pipeline.export import ListParts
 from movierec_engine.reporting.progress import step
-from movierec_engine.store.files import fsync
+from movierec_engine.store.files import replacing
 from movierec_engine.store.objects import Objects
 from movierec_engine.store.storage import SCHEMES
 
@@ -74,19 +72,13 @@ class ListFile:
     @step("writing lists")
     def write(self, lists: ListParts) -> int:
         rows = 0
-        unfinished = self.path.with_name(f".{self.path.name}.{os.getpid()}-{secrets.token_hex(4)}")
         try:
-            with _FILES[self.path.suffix](unfinished, lists.schema) as writer:
+            with replacing(self.path) as unfinished, _FILES[self.path.suffix](unfinished, lists.schema) as writer:
                 for table in lists.tables():
                     writer.write_table(table)
                     rows += len(table)
-            fsync(unfinished)
-            unfinished.replace(self.path)
-            fsync(self.path.parent)
         except OSError as error:
             raise MovierecError(f"{self.path} could not be written: {error.strerror or error}") from error
-        finally:
-            unfinished.unlink(missing_ok=True)
         return rows
 
 

@@ -15,6 +15,7 @@ from movierec_engine.models.base import ClosedFormRecommender, Recommender
 from movierec_engine.models.fitting import Epoch, Fitting, StopTraining
 from movierec_engine.models.registry import model_class
 from movierec_engine.reporting.progress import TimeIsUp, until
+from movierec_engine.store.files import replacing
 
 Keep = Callable[[int, float], bool]
 """`keep(epoch, best)`: whether a trial whose best value so far is this goes on after the epoch."""
@@ -49,9 +50,8 @@ class Measurement:
         return float(np.nanmean(self.per_user))
 
     def save(self, path: Path) -> None:
-        partial = path.with_suffix(".part.npz")
-        np.savez(partial, per_user=self.per_user, seconds=self.seconds, epochs=self.epochs, note=self.note)
-        partial.replace(path)
+        with replacing(path) as unfinished, unfinished.open("wb") as file:
+            np.savez(file, per_user=self.per_user, seconds=self.seconds, epochs=self.epochs, note=self.note)
 
     @classmethod
     def load(cls, path: Path) -> "Measurement":

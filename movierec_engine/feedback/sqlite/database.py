@@ -10,7 +10,6 @@ before it under FULL (https://sqlite.org/pragma.html#pragma_synchronous).
 import math
 import os
 import random
-import secrets
 import sqlite3
 import threading
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from movierec_engine.feedback.errors import FeedbackError, LogBusy
 from movierec_engine.feedback.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION, create, migrate
+from movierec_engine.store.files import fsync, temporary_name
 
 BUSY_SECONDS = 1.0
 """How long a writer, or a reader that has the time, waits for the others."""
@@ -199,7 +199,7 @@ class Database:
     def _create(self) -> _Identity:
         """Make the file under another name and link it into place: the first to come wins, nobody sees half of it."""
         self.path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+        temporary = temporary_name(self.path)
         try:
             os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, FILE_MODE))
             with closing(self._connect(temporary)) as connection:
@@ -210,11 +210,7 @@ class Database:
                 self.path.hardlink_to(temporary)
         finally:
             temporary.unlink(missing_ok=True)
-        descriptor = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        fsync(self.path.parent)
         return self._identity()
 
     @contextmanager
