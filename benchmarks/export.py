@@ -38,7 +38,8 @@ from movierec_engine.data.readers import read_movies
 from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.models.fold_in import Basis
 from movierec_engine.models.fold_in.popularity import PopularityFoldIn
-from movierec_engine.pipeline.export import _BLOCK_BYTES, index_to_export, make_lists
+from movierec_engine.models.lists import rows_in
+from movierec_engine.pipeline.export import BLOCK_BYTES, index_to_export, make_lists
 from movierec_engine.pipeline.export_target import target_of
 from movierec_engine.recommending.dials import ItemFacts
 from movierec_engine.recommending.rules.active import ActiveRules
@@ -162,7 +163,7 @@ def scores_alone(index: RetrievalIndex) -> tuple[float, float]:
 
     In the export's blocks and threads.
     """
-    rows = max(1, _BLOCK_BYTES // (4 * len(index.items)))
+    rows = rows_in(BLOCK_BYTES, len(index.items))
     starts = range(0, len(index.users), rows)
 
     def score(start: int) -> None:

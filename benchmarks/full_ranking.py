@@ -33,7 +33,7 @@ from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.evaluation import Evaluator
-from movierec_engine.evaluation.rankings import _BLOCK_BYTES
+from movierec_engine.evaluation.rankings import block_rows
 from movierec_engine.models import Recommender, model_class, single_models
 from movierec_engine.models.base import ClosedFormRecommender
 from movierec_engine.models.classic.als import ALS
@@ -154,7 +154,7 @@ def row(
 
 def scores_and_their_top(model: Recommender, users: np.ndarray) -> None:
     """The bare cost: every user's scores, in blocks as the evaluator takes them, and the 20 highest."""
-    rows = _BLOCK_BYTES // (4 * len(model.items))
+    rows = block_rows(len(model.items))
     for start in range(0, len(users), rows):
         torch.topk(torch.from_numpy(model.score_users(users[start : start + rows])), 20, dim=1)
 

@@ -106,8 +106,7 @@ class SearchableIndex:
     def find(self, text: str, k: int) -> list[PublicId]:
         """The movie ids that a search finds, best first; the most popular ones for no search."""
         if not text:
-            order = np.argsort(-self.index.popularity, kind="stable")[:k]
-            return [self.movie_id(int(item)) for item in order]
+            return [self.movie_id(item) for item in self.index.most_popular(k)[0].tolist()]
         return [self.movie_id(item) for item, _ in self.search.find(text, k)]
 
     def title(self, movie_id: PublicId) -> str:

@@ -16,8 +16,8 @@ from movierec_engine.api.live_exploration import Impressions, Pool, PooledPlaces
 from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.person import Person
 from movierec_engine.api.requests import PersonalRequest
+from movierec_engine.models.top_k import highest
 from movierec_engine.recommending.exploration import ExplorationConfig, ListExploration
-from movierec_engine.recommending.fold_in import highest
 from movierec_engine.recommending.rules.active import DEPTH, ActiveRules
 from movierec_engine.recommending.rules.replacements import replacements
 

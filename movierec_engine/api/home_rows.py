@@ -14,7 +14,8 @@ from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.person import Person
 from movierec_engine.api.requests import Filters, HomeRequest, PersonalRequest
 from movierec_engine.api.trends import TrendScores
-from movierec_engine.recommending.fold_in import POPULARITY, best
+from movierec_engine.models.top_k import best
+from movierec_engine.recommending.fold_in import POPULARITY
 from movierec_engine.recommending.rows.composition import MovieRow
 from movierec_engine.recommending.rows.gems import quality
 from movierec_engine.recommending.rows.genres import favourites

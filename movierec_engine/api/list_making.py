@@ -14,8 +14,8 @@ from movierec_engine.api.loaded_index import LoadedIndex, ranked_items
 from movierec_engine.api.person import Person, items_of
 from movierec_engine.api.requests import PersonalRequest
 from movierec_engine.data.nouns import called
+from movierec_engine.models.top_k import best
 from movierec_engine.recommending.dials import rerank_all
-from movierec_engine.recommending.fold_in import best
 from movierec_engine.recommending.rules.active import ActiveRules, UnmetRule
 from movierec_engine.recommending.rules.arranging import NOTHING, arrange
 from movierec_engine.retrieval.index import PERSONAL

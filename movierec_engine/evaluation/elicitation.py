@@ -25,6 +25,7 @@ from movierec_engine.errors import EmptyDataError
 from movierec_engine.evaluation.metrics import PerUser
 from movierec_engine.evaluation.strong_generalization import entries, ndcg_of_scores
 from movierec_engine.models.base import Recommender
+from movierec_engine.models.top_k import highest
 
 SAMPLE = 400
 """Users by whom movies are chosen, at most; never more than half of those who could be."""
@@ -99,7 +100,7 @@ def quality(model: Recommender, panel: Panel, questions: Sequence[int] | NDArray
 
 def most_popular(model: Recommender, n: int) -> NDArray[np.int64]:
     """The items with the most train interactions, int64 [<=n]; equal ones go by index."""
-    return np.asarray(np.argsort(-model.popularity, kind="stable")[:n], dtype=np.int64)
+    return highest(model.popularity, n)
 
 
 def _answers(panel: Panel, questions: Sequence[int] | NDArray[np.int64]) -> sparse.csr_matrix:

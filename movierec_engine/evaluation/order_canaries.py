@@ -16,6 +16,7 @@ from movierec_engine.data.interactions import OF_ORDER, Interactions
 from movierec_engine.data.split import Split
 from movierec_engine.evaluation.canaries import DEPTH, Finding
 from movierec_engine.models.base import Recommender
+from movierec_engine.models.top_k import largest
 
 SHUFFLED_USERS = 200
 """Histories that are shuffled, at most."""
@@ -66,12 +67,11 @@ def order_counts_for_models_of_order_alone(model: Recommender, train: Interactio
 
 
 def _lists(model: Recommender, histories: sparse.csr_matrix) -> NDArray[np.int64]:
-    """int64 [n, DEPTH], the best items of each history, of equal scores the first."""
-    blocks = [
-        np.argsort(-model.fold_in(histories[start : start + _BLOCK]), axis=1, kind="stable")[:, :DEPTH]
-        for start in range(0, histories.shape[0], _BLOCK)
-    ]
-    return np.concatenate(blocks) if blocks else np.zeros((0, DEPTH), dtype=np.int64)
+    """int64 [n, <=DEPTH], the best items of each history, of equal scores the first."""
+    depth = min(DEPTH, histories.shape[1])
+    starts = range(0, histories.shape[0], _BLOCK)
+    blocks = [largest(model.fold_in(histories[start : start + _BLOCK]), depth) for start in starts]
+    return np.concatenate(blocks) if blocks else np.zeros((0, depth), dtype=np.int64)
 
 
 def _later_than_asked(heldout: HeldOut) -> int:

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from movierec_engine.errors import MovierecError
-from movierec_engine.models.lists import largest
+from movierec_engine.models.top_k import check_scores, largest
 
 Scores = NDArray[np.float32]
 LOWEST = np.finfo(np.float32).min
@@ -47,11 +46,7 @@ def rank_block(scores: Scores, relevant: sparse.csr_matrix, depth: int, deep: bo
 
     Raises MovierecError for NaN and +inf.
     """
-    if not (scores.max(axis=1) < np.inf).all():  # NaN is the largest of its row
-        raise MovierecError(
-            "the model returned NaN or infinite scores: its training diverged; lower trainer.learning_rate "
-            "or set trainer.grad_clip, and train it again"
-        )
+    check_scores(scores)
     shown = min(depth, scores.shape[1])
     best = largest(scores, shown)
     listed = np.take_along_axis(scores, best, axis=1)

@@ -16,6 +16,7 @@ from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.given_lists import GivenLists
 from movierec_engine.evaluation.rank_block import RankedBlock, rank_block
 from movierec_engine.models.base import Floats, Recommender
+from movierec_engine.models.lists import rows_in
 from movierec_engine.reporting.progress import advance
 
 Ranked = Recommender | GivenLists
@@ -250,7 +251,7 @@ def ranked_blocks(
 
 def block_rows(n_items: int) -> int:
     """Users in a block."""
-    return max(1, _BLOCK_BYTES // (4 * n_items))
+    return rows_in(_BLOCK_BYTES, n_items)
 
 
 def _places(matrix: sparse.csr_matrix) -> NDArray[np.int64]:

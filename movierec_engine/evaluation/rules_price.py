@@ -18,9 +18,10 @@ from movierec_engine.evaluation.metrics.accuracy import ndcg
 from movierec_engine.evaluation.metrics.beyond_accuracy import novelty
 from movierec_engine.evaluation.rankings import heldout_scores
 from movierec_engine.models.base import Recommender
+from movierec_engine.models.top_k import best_lists
 from movierec_engine.recommending.rules.active import ActiveRules
 from movierec_engine.recommending.rules.arranging import arrange_lists
-from movierec_engine.recommending.rules.candidates import best_of, more_of
+from movierec_engine.recommending.rules.candidates import more_of
 from movierec_engine.reporting.progress import advance
 
 K = 10
@@ -89,11 +90,11 @@ def rules_price(
 def _lists(scores: NDArray[np.float32], rules: ActiveRules | None) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """The lists by scores, float32 [n, n_items], under rules, int64 [n, <=K], and which leave a rule unmet."""
     if rules is None:
-        return best_of(scores, K)[0], np.zeros(len(scores), dtype=np.bool_)
+        return best_lists(scores, K)[0], np.zeros(len(scores), dtype=np.bool_)
     left = scores
     if rules.allowed is not None:
         left = np.where(rules.allowed[: scores.shape[1]], scores, np.float32(-np.inf))
-    made = arrange_lists(rules, *best_of(left, rules.candidates(K)), K, more_of(left))
+    made = arrange_lists(rules, *best_lists(left, rules.candidates(K)), K, more_of(left))
     return made.items, made.any_unmet
 
 

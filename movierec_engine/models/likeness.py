@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from movierec_engine.models.lists import largest
+from movierec_engine.models.top_k import largest
 from movierec_engine.reporting.progress import advance
 
 GENRE_WEIGHT = 0.5

@@ -12,7 +12,8 @@ from scipy import sparse
 from movierec_engine.data.id_map import IdMap, Ids, as_ids
 from movierec_engine.data.interactions import HistoryValues
 from movierec_engine.data.sequences import told_times
-from movierec_engine.errors import DataError, MovierecError
+from movierec_engine.errors import DataError
+from movierec_engine.models.top_k import best_lists, check_scores
 
 Floats = NDArray[np.float32]
 Histories = Mapping[Any, "History"] | Sequence["History"]
@@ -21,8 +22,6 @@ History = Iterable[Any] | Mapping[Any, float]
 
 _BLOCK_BYTES = 8 * 2**20
 """Budget for the scores of one block of people."""
-_SPARE = 8
-"""Times as many groups, and candidates, as places: enough that a group seldom has two of the largest."""
 
 
 def known_index(ids: ArrayLike, vocabulary: IdMap, what: str, instead: str) -> NDArray[np.int64]:
@@ -76,64 +75,6 @@ def best_items(
     )
 
 
-def largest(values: Floats, k: int) -> NDArray[np.int64]:
-    """The columns of each row's k largest values, largest first, equal ones by column: int64 [n, k].
-
-    Nothing is sorted but what may be among them: all values that reach a lower bound of the k-th largest. Values are
-    numbers or -inf.
-    """
-    rows = len(values)
-    if not k:
-        return np.empty((rows, 0), dtype=np.int64)
-    bound = _kth_largest_at_least(values, k)
-    row, column = _reaching(values, bound)
-    crowded = np.flatnonzero(np.bincount(row, minlength=rows) > _SPARE * k)
-    if len(crowded):  # many tie with the bound
-        last = values.shape[1] - k
-        bound[crowded] = np.partition(values[crowded], last, axis=1)[:, last]
-        row, column = _reaching(values, bound)
-    value = values[row, column]
-    if len(crowded):  # of those that tie for the last places, those of the lowest columns stay
-        tied = value == bound[row]
-        room = k - np.bincount(row[~tied], minlength=rows)
-        before = np.cumsum(tied) - tied
-        first = before[np.searchsorted(row, np.arange(rows))]
-        kept = ~tied | (before - first[row] < room[row])
-        row, column, value = row[kept], column[kept], value[kept]
-    return _sorted(row, column, value, rows)[:, :k]
-
-
-def _reaching(values: Floats, bound: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows and columns of the values that reach their row's bound, int64 [m] each, by row and then by column."""
-    row, column = np.divmod(np.flatnonzero(values >= bound[:, None]), values.shape[1])
-    return row, column
-
-
-def _sorted(row: NDArray[np.int64], column: NDArray[np.int64], value: Floats, rows: int) -> NDArray[np.int64]:
-    """The columns of each row by value, largest first, equal ones by column: int64 [rows, m], with more behind them.
-
-    row: ascending. Whole numbers are sorted, whose first 32 bits order as values do, largest first, and whose last are
-    the column, as numpy sorts those several times as fast as it ranks values.
-    """
-    bits = (value + 0).view(np.int32)  # -0.0 becomes 0.0, which it equals
-    first = np.where(bits < 0, bits, bits ^ 0x7FFFFFFF).view(np.uint32)
-    lengths = np.bincount(row, minlength=rows)
-    keys = np.full((rows, lengths.max(initial=0)), np.iinfo(np.uint64).max)
-    place = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    keys[row, place] = (first.astype(np.uint64) << np.uint64(32)) | column.astype(np.uint64)
-    keys.sort(axis=1)
-    return (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
-
-
-def _kth_largest_at_least(values: Floats, k: int) -> Floats:
-    """A lower bound of each row's k-th largest value, float32 [n]: the k-th largest of the maxima of groups."""
-    rows, n = values.shape
-    groups = n // max(1, n // (_SPARE * k))
-    height = n // groups
-    maxima = values[:, : height * groups].reshape(rows, height, groups).max(axis=1)
-    return np.asarray(np.partition(maxima, groups - k, axis=1)[:, groups - k])
-
-
 def histories_by_index(
     histories: Histories, items: IdMap, like: float, values: HistoryValues
 ) -> tuple[Ids, sparse.csr_matrix]:
@@ -161,6 +102,11 @@ def histories_by_index(
     return as_ids(list(by_person)), matrix
 
 
+def rows_in(n_bytes: int, n_scores: int) -> int:
+    """Rows of so many scores, float32, that a budget holds; at least one."""
+    return max(1, n_bytes // (4 * n_scores))
+
+
 def _newest_last(ids: Ids) -> list[Any]:
     """The ids without repeats, each at its last place."""
     return [*dict.fromkeys(reversed(ids.tolist()))][::-1]
@@ -177,7 +123,7 @@ def _entries(rated: Mapping[Any, float], values: HistoryValues) -> NDArray[np.fl
 
 
 def _blocks(n: int, n_items: int) -> Iterator[slice]:
-    rows = max(1, _BLOCK_BYTES // (4 * n_items))
+    rows = rows_in(_BLOCK_BYTES, n_items)
     return (slice(start, min(start + rows, n)) for start in range(0, n, rows))
 
 
@@ -185,10 +131,7 @@ def _best_of_block(
     scores: Floats, block: slice, seen: sparse.csr_matrix | None, candidates: NDArray[np.int64] | None, k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
     """Rows, items and scores of the lists of a block, [m] each; rows count over all people."""
-    if not (scores < np.inf).all():  # NaN is not below it either
-        raise MovierecError(
-            "the model returned NaN or infinite scores: its training diverged; lower the learning rate and fit it again"
-        )
+    check_scores(scores)
     if seen is not None:
         own = seen[block]
         scores[np.repeat(np.arange(len(scores)), np.diff(own.indptr)), own.indices] = -np.inf
@@ -196,7 +139,6 @@ def _best_of_block(
         left_out = np.ones(scores.shape[1], dtype=np.bool_)
         left_out[candidates] = False
         scores[:, left_out] = -np.inf
-    best = largest(scores, min(k, scores.shape[1]))
-    values = np.take_along_axis(scores, best, axis=1)
-    row, place = np.nonzero(values > -np.inf)
+    best, values = best_lists(scores, k)
+    row, place = np.nonzero(best >= 0)
     return row + block.start, best[row, place], values[row, place]

@@ -26,18 +26,20 @@ from movierec_engine.api.requests import PersonalRequest
 from movierec_engine.data.catalogue import ACTIVITY_FROM, activity_tier
 from movierec_engine.data.id_map import Ids, PublicId, as_ids
 from movierec_engine.errors import ConfigError, DataError, StoreError
+from movierec_engine.models.lists import rows_in
 from movierec_engine.models.registry import model_names
+from movierec_engine.models.top_k import best_lists
 from movierec_engine.recommending.fold_in import POPULARITY
 from movierec_engine.recommending.rules.active import ActiveRules
 from movierec_engine.recommending.rules.arranging import arrange, arrange_lists
-from movierec_engine.recommending.rules.candidates import best_of, more_of
+from movierec_engine.recommending.rules.candidates import more_of
 from movierec_engine.reporting.progress import advance, step
 from movierec_engine.retrieval.index import PERSONAL, RetrievalIndex
 from movierec_engine.store import ArtifactStore
 from movierec_engine.store.files import fsync, replace_file
 
 USERS_A_PART = 8192
-_BLOCK_BYTES = 32 * 2**20
+BLOCK_BYTES = 32 * 2**20
 """Budget of a thread for the scores of one block of users."""
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _MANIFEST = "export.json"
@@ -171,14 +173,14 @@ def make_lists(
     }
     erasure_before = _begin(folder, export, log.newest_erasure())
     schema, of_block = list_schema(served), _lists_of(served, live, k, talkers, rules)
-    kept = 0
+    kept, rows = 0, rows_in(BLOCK_BYTES, len(served.index.items))
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool, threadpool_limits(1, "blas"):
         for number, start in enumerate(range(0, len(users), USERS_A_PART)):
             part, file = users[start : start + USERS_A_PART], folder / f"part-{number:06}.parquet"
             if file.exists():
                 kept += len(part)
                 continue
-            blocks = [part[one : one + _rows(served)] for one in range(0, len(part), _rows(served))]
+            blocks = [part[one : one + rows] for one in range(0, len(part), rows)]
             made, done = [], start
             for block, lists in zip(blocks, pool.map(of_block, blocks), strict=True):
                 made.append(_table(served, block, lists, schema))
@@ -245,12 +247,12 @@ def _put_together(
         row[served.mask(user)] = -np.inf
     k = lists.items.shape[1]
     if rules is None:
-        items, of_items = best_of(scores, k)
+        items, of_items = best_lists(scores, k)
     else:
         if rules.allowed is not None:
             most = np.where(rules.allowed[: len(index.items)], np.float32(np.inf), np.float32(-np.inf))
             np.minimum(scores, most, out=scores)  # several times as fast as a mask
-        made = arrange_lists(rules, *best_of(scores, rules.candidates(k)), k, more_of(scores))
+        made = arrange_lists(rules, *best_lists(scores, rules.candidates(k)), k, more_of(scores))
         items, of_items = made.items, made.scores
     lists.items[places, : items.shape[1]], lists.scores[places, : items.shape[1]] = items, of_items
     lists.source[places] = np.where(index.personal[users], PERSONAL, POPULARITY)
@@ -290,11 +292,6 @@ def _table(served: LoadedIndex, users: Ids, lists: Lists, schema: pa.Schema) -> 
         "source": lists.source[row],
     }
     return pa.table(columns, schema=schema)
-
-
-def _rows(served: LoadedIndex) -> int:
-    """Users of one block."""
-    return max(1, _BLOCK_BYTES // (4 * len(served.index.items)))
 
 
 def _begin(folder: Path, export: dict[str, Any], newest_erasure: int) -> int:

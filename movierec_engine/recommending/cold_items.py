@@ -37,6 +37,7 @@ from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.id_map import IdMap, PublicId, as_ids
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import ConfigError, StoreError
+from movierec_engine.models.top_k import highest
 
 NEIGHBOURS = 50
 """Catalogue items that a new movie's score is made of."""
@@ -220,13 +221,7 @@ class ColdItems:
 
     def best_of(self, scores: NDArray[np.floating[Any]], n: int) -> Indices:
         """`best` by scores [n_new] that are known already; those of -inf are left out."""
-        scores = scores[::-1]
-        n = min(n, len(scores))
-        if not n:
-            return np.empty(0, dtype=np.int32)
-        able = np.flatnonzero((scores >= np.partition(scores, -n)[-n]) & np.isfinite(scores))
-        order = able[np.argsort(-scores[able], kind="stable")][:n]
-        return (len(scores) - 1 - order).astype(np.int32)
+        return (len(scores) - 1 - highest(scores[::-1], n)).astype(np.int32)
 
     def rows(self, movie_ids: Iterable[PublicId]) -> NDArray[np.int64]:
         """The rows of those movies that are new ones, int64 [<= n]."""
@@ -316,10 +311,9 @@ def _nearest(n: int, k: int, names: NDArray[np.integer[Any]], alike: _Alike) -> 
         return found, values
     for start in range(0, n, _BLOCK):
         block = alike(np.arange(start, min(start + _BLOCK, n)))
-        lowest = np.partition(block, -take, axis=1)[:, -take]
-        for row, (own, least) in enumerate(zip(block, lowest, strict=True), start=start):
-            able = np.flatnonzero((own >= least) & (own > 0))
-            best = able[np.argsort(-own[able], kind="stable")][:take]
+        for row, own in enumerate(block, start=start):
+            best = highest(own, take)
+            best = best[own[best] > 0]
             found[row, : len(best)], values[row, : len(best)] = names[best], own[best]
     return found, values
 

@@ -7,15 +7,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.models.fold_in import FoldInScorer
+from movierec_engine.models.top_k import best
 
 FOLD_IN, POPULARITY = "fold-in", "popularity"
 
 AGAINST_POPULAR = 0.2
 """How much dislikes lower what is popular: benchmarks/results/rating_values.md."""
-
-_LOWEST = np.finfo(np.float32).min
-_GROUP = 16
-"""Scores of which the maximum alone is looked at first."""
 
 Floats = NDArray[np.float32]
 
@@ -90,31 +87,3 @@ def source_of(liked: sparse.csr_matrix, fold_in_min_items: int | None) -> str:
     """
     folded_in = fold_in_min_items is not None and liked.nnz >= max(fold_in_min_items, 1)
     return FOLD_IN if folded_in else POPULARITY
-
-
-def best(items: NDArray[np.integer[Any]], scores: Floats, k: int) -> tuple[NDArray[np.int64], Floats]:
-    """The k items of the highest scores above -inf, best first, equal ones by index, and their scores.
-
-    items: [n], ascending. scores: float32 [n].
-    """
-    places = highest(scores, k)
-    return items[places].astype(np.int64), np.asarray(scores[places], dtype=np.float32)
-
-
-def highest(scores: Floats, k: int) -> NDArray[np.int64]:
-    """The places of the k highest scores above -inf, best first, equal ones by place: int64 [<=k], of float32 [n]."""
-    (places,) = (scores >= max(_at_most_the_last(scores, k), _LOWEST)).nonzero()
-    order = (-scores[places]).argsort(kind="stable")[:k]
-    return places[order]
-
-
-def _at_most_the_last(scores: Floats, k: int) -> np.float32:
-    """A bound from below of the k-th highest score, and seldom far from it.
-
-    At least k scores are as high as the k-th highest of the groups' maxima, which in large catalogues is found in a
-    tenth of the time of the k-th highest score itself.
-    """
-    groups = len(scores) // _GROUP
-    if groups > k:
-        scores = np.maximum.reduce(scores[: groups * _GROUP].reshape(_GROUP, groups))
-    return np.partition(scores, -k)[-k] if k < len(scores) else _LOWEST

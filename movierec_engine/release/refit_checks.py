@@ -11,8 +11,8 @@ from movierec_engine.evaluation.blas_threads import one_blas_thread
 from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.models.registry import load_model
+from movierec_engine.models.top_k import highest
 from movierec_engine.pipeline.data import load_split
-from movierec_engine.recommending.fold_in import highest
 from movierec_engine.reporting import numbers
 from movierec_engine.store import Artifact, ArtifactStore, kinds, measured_index
 

@@ -13,8 +13,9 @@ from movierec_engine.models.explanation import Explanation
 from movierec_engine.models.fold_in.fused import FusedFoldIn
 from movierec_engine.models.fold_in.linear import LinearFoldIn
 from movierec_engine.models.fold_in.markov import MarkovFoldIn
+from movierec_engine.models.top_k import best, highest
 from movierec_engine.recommending import fold_in
-from movierec_engine.recommending.fold_in import POPULARITY, Taste, best, highest
+from movierec_engine.recommending.fold_in import POPULARITY, Taste
 from movierec_engine.recommending.live_taste import LiveTaste, dislikes, joint_history, live_scores
 from movierec_engine.retrieval.flat import Floats, inner_products, is_flat
 from movierec_engine.retrieval.index_parts import IndexParts

@@ -12,7 +12,7 @@ from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.models import EASE, Recommender
 from movierec_engine.models.fold_in.base import union
-from movierec_engine.recommending.fold_in import Taste, best, recommend, scores_of
+from movierec_engine.recommending.fold_in import Taste, recommend, scores_of
 from worlds import interactions_of
 
 ITEMS = 12
@@ -62,30 +62,6 @@ def test_the_source_follows_from_the_length_and_nothing_else_than_is_allowed_is_
     left_out = set(range(ITEMS)) - history - set(items.tolist())
     assert all(expected[other] <= scores[-1] for other in left_out)
     assert scores.tolist() == sorted(scores.tolist(), reverse=True)
-
-
-def test_of_equal_scores_the_first_items_are_best_and_what_is_never_recommended_is_none_of_them() -> None:
-    scores = np.tile(np.array([1, 2, -np.inf], dtype=np.float32), 40)
-    items, found = best(np.arange(120) + 7, scores, 60)
-    assert items.tolist() == [*range(8, 127, 3), *range(7, 67, 3)]
-    assert found.tolist() == [2.0] * 40 + [1.0] * 20
-    assert best(np.arange(120), scores, 120)[0].tolist() == [*range(1, 120, 3), *range(0, 120, 3)]
-
-
-@settings(max_examples=200)
-@given(
-    scores=st.lists(st.sampled_from([-np.inf, -3.0, 0.0, 0.5, 2.0]) | st.floats(-9, 9, width=32), max_size=300),
-    k=st.integers(1, 40),
-)
-def test_the_best_are_those_of_a_full_sort_with_ties_by_index_and_without_what_is_masked(
-    scores: list[float], k: int
-) -> None:
-    items = np.arange(len(scores)) * 3
-    found, their_scores = best(items, np.array(scores, dtype=np.float32), k)
-    by_score = sorted(range(len(scores)), key=lambda place: -scores[place])
-    expected = [place for place in by_score[:k] if scores[place] > -np.inf]
-    assert found.tolist() == [3 * place for place in expected]
-    assert their_scores.tolist() == [scores[place] for place in expected]
 
 
 def test_fold_in_finds_the_camp_and_popularity_does_not() -> None:

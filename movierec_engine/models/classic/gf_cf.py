@@ -214,7 +214,10 @@ def item_graph(graph: sparse.csr_matrix, kept: int, explained: Floats) -> sparse
 
 
 def largest_entries(rows: sparse.csr_matrix, kept: int) -> sparse.csr_matrix:
-    """The `kept` largest entries of each row of a CSR matrix, or all where there are no more; columns ascending."""
+    """The `kept` largest entries of each row of a CSR matrix, or all where there are no more; columns ascending.
+
+    Of equal entries any stay: products of sparse rows have no order to go by.
+    """
     rows.sort_indices()
     stays = np.ones(rows.nnz, dtype=np.bool_)
     for row in np.flatnonzero(np.diff(rows.indptr) > kept):

@@ -29,6 +29,7 @@ from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import HistoryValues
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation.metrics import hit_metrics
+from movierec_engine.models.lists import rows_in
 
 LEARNED_FROM = 5_000
 """Users of validation that weights are learned from at most; more would hardly move so few numbers."""
@@ -39,6 +40,7 @@ RIDGE = 1e-3
 SHRINKAGE = 4.0
 """Penalty on a kind's distance from the weights of all, over its number of users."""
 _BLOCK_BYTES = 64 * 2**20
+"""Budget for the scores of all members for one block of users."""
 
 Weights = NDArray[np.float64]
 
@@ -154,7 +156,7 @@ def candidates_of(model: Ensemble, validation: HeldOut) -> Candidates:
     best = min(CANDIDATES, n_items)
     features = np.zeros((len(users), m * best, model.n_features), dtype=np.float32)
     is_relevant, there = (np.zeros((len(users), m * best), dtype=np.bool_) for _ in range(2))
-    rows = max(1, _BLOCK_BYTES // (4 * m * n_items))
+    rows = rows_in(_BLOCK_BYTES, m * n_items)
     for start in range(0, len(users), rows):
         block = users[start : start + rows]
         scores = (

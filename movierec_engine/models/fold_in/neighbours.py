@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.models.fold_in.base import Basis
-from movierec_engine.models.lists import largest
+from movierec_engine.models.top_k import largest
 
 NEIGHBOURS = 20
 

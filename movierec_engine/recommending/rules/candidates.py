@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from movierec_engine.models.lists import largest
+from movierec_engine.models.top_k import best_lists
 from movierec_engine.recommending.rules.active import ActiveRules, ActiveShare, PlacedPin
 from movierec_engine.recommending.rules.item_columns import Mask
 from movierec_engine.recommending.rules.shares import up
@@ -84,20 +84,12 @@ def _with_others(
     return np.concatenate([items, others], axis=1), np.concatenate([scores, of_others], axis=1)
 
 
-def best_of(scores: Scores, n: int) -> tuple[Items, Scores]:
-    """The n best candidates of each list, as above. scores: float32 [lists, n_items], -inf for what is none."""
-    best = largest(scores, min(n, scores.shape[1]))
-    of_best = in_order(scores, best)
-    best[of_best == -np.inf] = -1
-    return best, of_best
-
-
 def more_of(scores: Scores) -> MoreOfLists:
     """The best candidates among some items by scores, float32 [lists, n_items], -inf for what is none."""
 
     def more(rows: Rows, n: int, among: Mask) -> tuple[Items, Scores]:
         columns = np.flatnonzero(among)
-        best, of_best = best_of(scores[rows[:, None], columns], n)
+        best, of_best = best_lists(scores[rows[:, None], columns], n)
         return np.where(best < 0, -1, columns[best]) if len(columns) else best, of_best
 
     return more

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rule_worlds import arranged
 
+from movierec_engine.models.top_k import best_lists
 from movierec_engine.recommending.rules import active
 from movierec_engine.recommending.rules.active import ActiveCap, ActiveRules, ActiveShare, PlacedPin
 from movierec_engine.recommending.rules.arranging import Arranged, arrange, arrange_lists
-from movierec_engine.recommending.rules.candidates import best_of, more_of
+from movierec_engine.recommending.rules.candidates import more_of
 
 N = 12
 
@@ -151,7 +152,7 @@ def test_the_lists_of_a_block_are_those_of_each_person_alone(
     rules, scores, k, before = block
     usual, active.DEPTH = active.DEPTH, depth
     try:
-        together = arrange_lists(rules, *best_of(scores, rules.candidates(k)), k, more_of(scores), before)
+        together = arrange_lists(rules, *best_lists(scores, rules.candidates(k)), k, more_of(scores), before)
         alone = [alone_of(rules, row, k, own) for row, own in zip(scores, before, strict=True)]
     finally:
         active.DEPTH = usual
