@@ -25,7 +25,7 @@ from movierec_engine.api.person import Person, of_history, of_user
 from movierec_engine.api.requests import SearchRequest, SimilarRequest
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.data.nouns import called
-from movierec_engine.models.fold_in.base import cosines
+from movierec_engine.models.vectors import cosines
 from movierec_engine.recommending.rules.active import UnmetRule
 from movierec_engine.recommending.rules.arranging import More, arrange
 from movierec_engine.recommending.similar_taste import mixed

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.models.top_k import largest
+from movierec_engine.models.vectors import unit_rows
 from movierec_engine.reporting.progress import advance
 
 GENRE_WEIGHT = 0.5
@@ -89,7 +90,7 @@ def most_alike(
     similarities: from items [b] to float32 [b, n_items], asked a block at a time. genres: float32 [n_items, n_genres],
     or None to go by the similarities alone. Equal ones go by item index.
     """
-    unit = None if genres is None or not genres.shape[1] else _unit(genres)
+    unit = None if genres is None or not genres.shape[1] else unit_rows(genres)
     found, values = np.empty((len(items), k), dtype=np.int32), np.empty((len(items), k), dtype=np.float32)
     for start in range(0, len(items), _BLOCK):
         advance(start, len(items), "similar items")
@@ -112,7 +113,7 @@ def nearly_most_alike(unit: Floats, genres: Floats | None, k: int) -> tuple[NDAr
     """
     import faiss
 
-    parts = [unit] if genres is None or not genres.shape[1] else [unit, np.sqrt(GENRE_WEIGHT) * _unit(genres)]
+    parts = [unit] if genres is None or not genres.shape[1] else [unit, np.sqrt(GENRE_WEIGHT) * unit_rows(genres)]
     vectors = np.concatenate(parts, axis=1, dtype=np.float32) / np.float32(np.sqrt(1 + GENRE_WEIGHT * (len(parts) - 1)))
     graph = faiss.IndexHNSWFlat(vectors.shape[1], _LINKS, faiss.METRIC_INNER_PRODUCT)
     graph.hnsw.efConstruction, graph.hnsw.efSearch = _LINKS * 3, 2 * (k + 1)
@@ -131,8 +132,3 @@ def nearly_most_alike(unit: Floats, genres: Floats | None, k: int) -> tuple[NDAr
 
 def _squares(vectors: Floats) -> Floats:
     return np.asarray(np.vecdot(vectors, vectors))
-
-
-def _unit(rows: Floats) -> Floats:
-    """Rows of length 1, float32; zeros stay zeros."""
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-12)))

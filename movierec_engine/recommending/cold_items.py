@@ -38,6 +38,7 @@ from movierec_engine.data.id_map import IdMap, PublicId, as_ids
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.models.top_k import highest
+from movierec_engine.models.vectors import unit_rows
 
 NEIGHBOURS = 50
 """Catalogue items that a new movie's score is made of."""
@@ -108,7 +109,7 @@ class Likeness:
         if rare_genres_count_more:
             # 1 +, since a genre that every item has would weigh 0, and movies of it alone be of no genre
             weight = np.log((1 + len(items.genres)) / np.maximum(items.genres.sum(axis=0), 1))
-        mean = _unit(items.genres[items.genres.any(axis=1)] * weight).sum(axis=0)
+        mean = unit_rows(items.genres[items.genres.any(axis=1)] * weight).sum(axis=0)
         mean /= max(int(items.genres.any(axis=1).sum()), 1)
         known, count = np.unique(items.year[items.year > 0], return_counts=True)
         of_pairs = count @ np.exp(-np.abs(known[:, None] - known) / years) @ count
@@ -116,7 +117,7 @@ class Likeness:
 
     def of(self, movies: Content) -> NDArray[np.float64]:
         """float64 [n, n_items], from 0 to 1; 0 for all items where nothing is known of a movie."""
-        of_genres = _unit(movies.genres * self.weight) @ _unit(self.items.genres * self.weight).T
+        of_genres = unit_rows(movies.genres * self.weight) @ unit_rows(self.items.genres * self.weight).T
         apart = np.abs(movies.year[:, None].astype(np.float64) - self.items.year)
         of_years = np.where(self.items.year > 0, np.exp(-apart / self.years), 0)
         by_genres, by_year = movies.genres.any(axis=1, keepdims=True), movies.year[:, None] > 0
@@ -316,8 +317,3 @@ def _nearest(n: int, k: int, names: NDArray[np.integer[Any]], alike: _Alike) -> 
             best = best[own[best] > 0]
             found[row, : len(best)], values[row, : len(best)] = names[best], own[best]
     return found, values
-
-
-def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rows of length 1, float64; zeros stay zeros."""
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))

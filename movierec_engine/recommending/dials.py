@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.errors import ConfigError
+from movierec_engine.models.vectors import unit_rows
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.integer[Any]]
@@ -142,11 +143,11 @@ class ItemFacts:
 
     @cached_property
     def unit_genres(self) -> Floats:
-        return _unit(self.genres)
+        return unit_rows(self.genres.astype(np.float64))
 
     @cached_property
     def unit_embeddings(self) -> Floats:
-        return _unit(self.embeddings)
+        return unit_rows(self.embeddings.astype(np.float64))
 
 
 def rerank(
@@ -333,9 +334,3 @@ def _scaled(values: NDArray[np.floating[Any]], candidates: NDArray[np.bool_]) ->
     high = np.where(candidates, wide, -np.inf).max(axis=-1, keepdims=True, initial=-np.inf)
     spread = high > low
     return np.asarray(np.where(spread, (wide - np.where(spread, low, 0)) / np.where(spread, high - low, 1), 0.0))
-
-
-def _unit(vectors: NDArray[np.float32]) -> Floats:
-    """Rows of length 1, float64 [n, d]; zeros stay zeros."""
-    rows = vectors.astype(np.float64)
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))

@@ -11,7 +11,7 @@ from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies
 from movierec_engine.errors import ConfigError
 from movierec_engine.models import EASE, GMF, MLP, NCF, ItemCF, Markov, Popularity, Recommender
-from movierec_engine.models.fold_in.base import cosines
+from movierec_engine.models.vectors import cosines
 from movierec_engine.retrieval.build import build_index
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.retrieval.index import CANDIDATES, RetrievalIndex

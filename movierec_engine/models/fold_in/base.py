@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse.linalg import norm as sparse_norm
 
 from movierec_engine.data.interactions import OF_ORDER, HistoryValues
 from movierec_engine.models.explanation import Explanation, effects_of_deletion, with_deletions
+from movierec_engine.models.vectors import cosines
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.integer[Any]]
@@ -184,14 +184,6 @@ class FoldInScorer(ABC):
     @abstractmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]], basis: Basis) -> Self:
         """The scorer whose `arrays` these are. Raises KeyError where one is missing."""
-
-
-def cosines(vectors: Any, others: Any) -> Floats:
-    """float32 [m, n], of vectors [m, d] with others [n, d], both dense or both sparse; 0 for zeros."""
-    norm = sparse_norm if sparse.issparse(vectors) else np.linalg.norm
-    products = (vectors @ others.T).toarray() if sparse.issparse(vectors) else vectors @ others.T
-    lengths = norm(vectors, axis=1)[:, None] * norm(others, axis=1)
-    return np.asarray(products / np.maximum(lengths, np.float32(1e-12)), dtype=np.float32)
 
 
 def ones(histories: sparse.csr_matrix) -> sparse.csr_matrix:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.models.fold_in.base import Basis, Floats, FoldInScorer, Indices
+from movierec_engine.models.vectors import unit_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +38,7 @@ class LightGCNFoldIn(FoldInScorer):
         size = np.maximum(np.diff(histories.indptr), 1)
         queries = (histories @ self.steps) / np.sqrt(size)[:, None]
         if self.cosine:
-            queries /= np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-12)
+            queries = unit_rows(queries)
         return np.asarray(queries.astype(np.float32) @ self.basis.vectors.T, dtype=np.float32)
 
     def contributions(

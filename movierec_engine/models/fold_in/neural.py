@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from movierec_engine.models.fold_in.base import Basis, Floats, FoldInScorer, Indices, cosines
+from movierec_engine.models.fold_in.base import Basis, Floats, FoldInScorer, Indices
 from movierec_engine.models.fold_in.neighbours import neighbour_weights, neighbour_weights_without
+from movierec_engine.models.vectors import cosines
 
 STEPS = 20
 LEARNING_RATE = 0.02

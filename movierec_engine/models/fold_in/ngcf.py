@@ -15,6 +15,7 @@ from scipy import sparse
 
 from movierec_engine.models.fold_in.base import Basis, Floats, FoldInScorer
 from movierec_engine.models.fold_in.neighbours import neighbour_weights
+from movierec_engine.models.vectors import unit_rows
 
 SLOPE = 0.2
 """Of LeakyReLU below 0 (the authors' code)."""
@@ -48,7 +49,7 @@ class NGCFFoldIn(FoldInScorer):
             start += here.shape[1]
             total = self._layer("linear", number, sent + here) + self._layer("bilinear", number, sent * here)
             here = np.where(total > 0, total, SLOPE * total).astype(np.float32)
-            joined.append(here / np.maximum(np.linalg.norm(here, axis=1, keepdims=True), np.float32(1e-12)))
+            joined.append(unit_rows(here))
         return np.asarray(np.concatenate(joined, axis=1) @ self.basis.vectors.T, dtype=np.float32)
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from movierec_engine.models.fold_in.base import Floats, Indices, cosines
+from movierec_engine.models.fold_in.base import Floats, Indices
 from movierec_engine.models.fold_in.encoder import EncoderFoldIn
+from movierec_engine.models.vectors import cosines
 
 NORM_EPS = 0.1
 """Added to the variance in a layer norm (the authors' code)."""
