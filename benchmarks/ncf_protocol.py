@@ -41,7 +41,6 @@ PAGE = RESULTS.with_suffix(".md")
 HR, NDCG = "hit_rate@10", "ndcg@10"
 EVALUATOR = Evaluator([10], ("hit_rate", "ndcg"))
 SEED = 42
-STAGES = ("validation", "test")
 PATIENCE = 6
 
 console = Console(highlight=False)

@@ -119,10 +119,10 @@ def quiet_ink() -> str:
     return SUBTITLE[theme()]
 
 
-def chosen_color(field: str = "chosen") -> alt.Color:
-    """Colour by a field that is true of what is chosen: everything else is grey."""
+def chosen_color() -> alt.Color:
+    """Colour by the field `chosen`, which is true of what is chosen: everything else is grey."""
     scale = alt.Scale(domain=[True, False], range=[CHOSEN[theme()], GREY])
-    return alt.Color(f"{field}:N", scale=scale, legend=None)
+    return alt.Color("chosen:N", scale=scale, legend=None)
 
 
 def lines(text: str, width: int) -> list[str]:

@@ -64,10 +64,6 @@ class Chosen:
         one = self.standing(label)
         return f"{one.model}/{one.device}/{one.version}"
 
-    def label_at(self, address: str) -> str:
-        """The label of a report of this table by its name in the URL, "" where it is not in it."""
-        return next((label for label in self.models if self.address(label) == address), "")
-
     def standing(self, label: str) -> Standing:
         return next(one for one in self.standings if self.labels[one.id] == label)
 

@@ -104,7 +104,7 @@ def switch(label: str, name: str, default: bool = False, explanation: str | None
     return on
 
 
-def pick_day(label: str, name: str, explanation: str | None = None, width: int = 150) -> date | None:
+def pick_day(label: str, name: str, explanation: str | None = None) -> date | None:
     """A box for a day that stands in the URL; None while it is empty."""
 
     def parsed(text: str) -> tuple[date | None, str]:
@@ -123,7 +123,7 @@ def pick_day(label: str, name: str, explanation: str | None = None, width: int =
         format="YYYY-MM-DD",
         key=name,
         help=explanation,
-        width=width,
+        width=150,
     )
     put(name, day.isoformat() if isinstance(day, date) else "")
     return day if isinstance(day, date) else None

@@ -3,7 +3,6 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,15 +40,15 @@ class TrendScores:
 class Trends:
     """Counts the log's likes at most every `settings.trending_seconds`, in the background; answers don't wait."""
 
-    def __init__(self, live: LiveFeedback, settings: RowsConfig, clock: Callable[[], float] = time.time) -> None:
-        self._live, self._settings, self._clock = live, settings, clock
+    def __init__(self, live: LiveFeedback, settings: RowsConfig) -> None:
+        self._live, self._settings = live, settings
         self._counted: dict[str, tuple[float, LoggedLikes]] = {}  # data set -> when, and what
         self._scores: dict[str, tuple[int, LoggedLikes, TrendScores]] = {}  # index -> day, what they are of, and they
         self._counting, self._stamp = threading.Lock(), 0
 
     def of(self, served: LoadedIndex) -> TrendScores:
         """The scores of an index's items as of now, or of when the log was last counted."""
-        likes, day = self._likes(served), int(self._clock()) // DAY
+        likes, day = self._likes(served), int(time.time()) // DAY
         reference = served.artifact.reference
         known = self._scores.get(reference)
         if known is not None and known[0] == day and known[1] is likes:
@@ -61,7 +60,7 @@ class Trends:
         return made
 
     def _likes(self, served: LoadedIndex) -> LoggedLikes:
-        data_set, now = served.lineage.data_set, self._clock()
+        data_set, now = served.lineage.data_set, time.time()
         counted = self._counted.get(data_set)
         if counted is not None and now - counted[0] < self._settings.trending_seconds:
             return counted[1]

@@ -30,13 +30,13 @@ _TABLE_SUFFIXES = (
 _PATTERN = frozenset("*?[")
 
 
-def open_any(location: str, given: FileFormat, named: Sequence[str] = (), *, missing_hint: str = "") -> TableFile:
+def open_any(location: str, given: FileFormat, named: Sequence[str] = ()) -> TableFile:
     """The table of a file, of all files in a folder, of those that a pattern names, or at an address.
 
     given: what settings say of text files. named: columns that settings name, by which a header is known.
     Raises DataError when there is no such file, when it is unreadable, and when how it is written cannot be told.
     """
-    paths = local_files(location, missing_hint)
+    paths = local_files(location)
     if is_address(location):
         files = [replace(_open_copy(path, location, given, named), location=location) for path in paths]
     else:
@@ -52,7 +52,7 @@ def with_all_members(file: TableFile, given: FileFormat) -> TableFile:
     return with_members(file, all_members(file, drop_bad_rows=drop), drop_bad_rows=drop) if file.is_json else file
 
 
-def local_files(location: str, missing_hint: str = "") -> list[Path]:
+def local_files(location: str) -> list[Path]:
     """The files that a path, a folder, a pattern or an address names, in the order of their names."""
     if is_address(location):
         return copied(location, spill_folder())
@@ -70,7 +70,7 @@ def local_files(location: str, missing_hint: str = "") -> list[Path]:
         if found := sorted(one for one in anchor.glob(str(path.relative_to(anchor))) if one.is_file()):
             return found
         raise DataError(f"{location}: no file is of this pattern; check the path in the data settings")
-    check_file(path, missing_hint=missing_hint)
+    check_file(path)
     return [path]
 
 

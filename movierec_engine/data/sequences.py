@@ -9,6 +9,8 @@ from scipy import sparse
 
 TIME_BUCKETS = 32
 """Of the time between two items, by powers of two of a second: the last begins at 68 years."""
+LEAST_SHARE = 0.7
+"""Length of the shortest sequence of a group over that of the longest, at least."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,15 +75,15 @@ def ranges(begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.
     return places
 
 
-def grouped_by_length(lengths: NDArray[np.int64], least_share: float = 0.7) -> list[NDArray[np.int64]]:
+def grouped_by_length(lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Groups of sequences of similar lengths, the longest first: which of them, int64 [g] each.
 
-    No sequence of a group is shorter than `least_share` of the group's longest, so that padding wastes little.
+    No sequence of a group is shorter than LEAST_SHARE of the group's longest, so that padding wastes little.
     """
     order = np.argsort(-lengths, kind="stable")
     ordered, groups, start = lengths[order], [], 0
     while start < len(order):
-        end = start + int(np.searchsorted(-ordered[start:], -least_share * ordered[start], side="right"))
+        end = start + int(np.searchsorted(-ordered[start:], -LEAST_SHARE * ordered[start], side="right"))
         groups.append(order[start:end])
         start = end
     return groups

@@ -119,23 +119,19 @@ class TableFile:
         return number
 
 
-def open_table(
-    path: Path, required: Sequence[str], optional: Sequence[str] = (), *, missing_hint: str = ""
-) -> TableFile:
+def open_table(path: Path, required: Sequence[str], *, missing_hint: str = "") -> TableFile:
     """A Parquet file (by its suffix), a tab-separated `.tsv`, or else a comma-separated file with a header line.
 
     Raises DataError when the file cannot be read or lacks a required column.
     """
     if path.suffix.lower() in PARQUET_SUFFIXES:
         file = open_parquet(path)
-        named = _named_columns(path, list(file.columns), required, optional, "")
+        named = _named_columns(path, list(file.columns), required, "")
         return replace(file, columns={name: file.columns[name] for name in named})
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     latin1 = check_text_file(path, missing_hint=missing_hint)
     header = _header(path, delimiter, latin1)
-    columns = _named_columns(
-        path, header, required, optional, f"; its header must name columns separated by {delimiter!r}"
-    )
+    columns = _named_columns(path, header, required, f"; its header must name columns separated by {delimiter!r}")
     return _text_table(path, len(header), columns, delimiter=delimiter, header_lines=1, quoted=True, latin1=latin1)
 
 
@@ -296,18 +292,15 @@ def _header(path: Path, delimiter: str, latin1: bool) -> list[str]:
     return [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
 
 
-def _named_columns(
-    path: Path, header: list[str], required: Sequence[str], optional: Sequence[str], advice: str
-) -> dict[str, str]:
+def _named_columns(path: Path, header: list[str], required: Sequence[str], advice: str) -> dict[str, str]:
     for name in required:
         if name not in header:
             shown = ", ".join(header)[:200]
             raise DataError(f"{path}: column {name!r} is missing among the columns {shown!r}{advice}")
-    wanted = [*required, *(name for name in optional if name in header)]
-    for name in wanted:
+    for name in required:
         if header.count(name) > 1:
             raise DataError(f"{path}: column {name!r} stands more than once in the header; rename or remove one")
-    return {name: f"c{header.index(name)}" for name in wanted}
+    return {name: f"c{header.index(name)}" for name in required}
 
 
 _SENTENCES = {

@@ -83,10 +83,10 @@ def placed(
     return lambda users: placed_scores(neighbours, weights, score(users))
 
 
-def placed_by_popularity(cold: NDArray[np.int64], catalogue: Catalogue, placing: Placing = default_placing) -> Scoring:
+def placed_by_popularity(cold: NDArray[np.int64], catalogue: Catalogue) -> Scoring:
     """The same for everybody: how popular the neighbours are."""
     popularity = catalogue.popularity.astype(np.float32)
-    return placed(lambda users: np.tile(popularity, (len(users), 1)), cold, catalogue, placing)
+    return placed(lambda users: np.tile(popularity, (len(users), 1)), cold, catalogue)
 
 
 def scores_of(model: Recommender, heldout: HeldOut) -> Scoring:

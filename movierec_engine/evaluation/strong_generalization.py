@@ -172,17 +172,15 @@ def fold_in_curves(
     return _curve("validation", users[order], sizes, validation), _curve("test", users[order], sizes, test)
 
 
-def held_out_curves(
-    model: "Recommender", split: Split, sizes: Sequence[int] = SIZES, draws: int = DRAWS, seed: int = 0
-) -> tuple[FoldInCurve, FoldInCurve]:
+def held_out_curves(model: "Recommender", split: Split, seed: int = 0) -> tuple[FoldInCurve, FoldInCurve]:
     """The same of a split that holds out whole users, whom the model trained on it has never seen.
 
     Each part has users of its own, those of whom at least `LEAST_HISTORY` interactions can be folded in; nobody is
     trained in. Raises EmptyDataError where a part has none, MovierecError when the model has met them.
     """
     assert split.fold_in is not None
-    sizes, seen = tuple(sorted(sizes)), split.fold_in.matrix()
-    told = _told(split.fold_in.history(model.history_values), sizes, draws, seed)
+    seen = split.fold_in.matrix()
+    told = _told(split.fold_in.history(model.history_values), SIZES, DRAWS, seed)
     curves = []
     for part, own in ((DECIDED_ON, split.validation), (REPORTED_ON, split.test)):
         users = np.unique(own.user[np.diff(seen.indptr)[own.user] >= LEAST_HISTORY]).astype(np.int64)
@@ -191,7 +189,7 @@ def held_out_curves(
                 f"no {part} user has {LEAST_HISTORY} interactions to fold in, so fold-in cannot be measured by their "
                 "number; use data with longer histories, or hold out more users by data.train_ratio and data.val_ratio"
             )
-        curves.append(_curve(part, users, sizes, _values(model, users, told, [(seen, own.matrix())])[:, 0]))
+        curves.append(_curve(part, users, SIZES, _values(model, users, told, [(seen, own.matrix())])[:, 0]))
     return curves[0], curves[1]
 
 

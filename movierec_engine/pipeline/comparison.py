@@ -1,12 +1,11 @@
 """Comparison of models, with its significance, over all users and by segments: from the reports, without the models."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
@@ -19,7 +18,6 @@ from movierec_engine.evaluation.comparison import (
 from movierec_engine.evaluation.metrics import hit_metrics, less_is_better, metrics
 from movierec_engine.evaluation.protocols import Protocol
 from movierec_engine.evaluation.segments import segments
-from movierec_engine.pipeline.data import Origin
 from movierec_engine.pipeline.reports import (
     Measured,
     champion_setups,
@@ -140,7 +138,7 @@ def board(
         users=int((~np.isnan(values[0][metric])).sum()),
         means={name: float(np.nanmean(value)) for name, value in of_users.items()},
         intervals={name: (float(low), float(high)) for name, (low, high) in zip(of_users, bounds, strict=True)},
-        outcome=_against_leader(of_users, tested, metric),
+        outcome=LeaderComparison.of(tested, of_users, less_is_better=less_is_better(metric)),
         family=max(len(measured), len({name for verdict in tested for name in (verdict.better, verdict.worse)})),
     )
 
@@ -185,18 +183,6 @@ def _tested(
     return compare_all_pairs(of_users, less_is_better=less_is_better(metric))
 
 
-def _against_leader(
-    of_users: Mapping[str, NDArray[np.float64]], tested: Sequence[Verdict], metric: str
-) -> LeaderComparison:
-    """The best of some models against each of the others, of a family that was tested."""
-    sign = -1 if less_is_better(metric) else 1
-    worse = {one.worse for one in tested if one.better in of_users and one.worse in of_users}
-    leader = next((name for name in of_users if name not in worse), "") or max(
-        of_users, key=lambda name: sign * float(np.nanmean(of_users[name]))
-    )
-    return LeaderComparison(leader, tuple(one for one in tested if one.better == leader and one.worse in of_users))
-
-
 def by_segment(
     store: ArtifactStore, a: Measured, b: Measured, metric: str, kinds_of: Collection[str] = ()
 ) -> list[SegmentVerdict]:
@@ -226,7 +212,7 @@ def by_segment(
     ]
 
 
-def publish_board(store: ArtifactStore, compared: Board, origin: Origin | None = None) -> Artifact:
+def publish_board(store: ArtifactStore, compared: Board) -> Artifact:
     """Keep a comparison in the store, as evidence: comparison.parquet has a row for each model but the leader."""
     rows = [
         {"leader": verdict.better, "model": verdict.worse, **_numbers(verdict), "significant": verdict.significant}
@@ -240,7 +226,6 @@ def publish_board(store: ArtifactStore, compared: Board, origin: Origin | None =
         key=content_key(sorted(reports.values()), compared.metric, compared.part),
         fingerprint=next(iter(measured.values())).report.fingerprint,
         parents={name: one.artifact for name, one in measured.items()},
-        origin=origin,
         facts={
             "metric": compared.metric,
             "part": compared.part,

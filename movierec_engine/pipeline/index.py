@@ -124,13 +124,13 @@ def _index_of(
     )
 
 
-def renew_index(store: ArtifactStore, trained_model: Artifact, origin: Origin | None = None) -> Artifact | None:
+def renew_index(store: ArtifactStore, trained_model: Artifact) -> Artifact | None:
     """Build a model's newest index again, so that it knows of the newest measurement; None where it has no index."""
     index = store.latest(trained_model.slot.beside(kinds.FAISS_INDEX))
     if index is None or index.parents[kinds.TRAINED_MODEL] != trained_model.reference:
         return None
     config = RetrievalConfig(**index.config["retrieval"])
-    return build_faiss_index(store, trained_model, store.resolve(index.parents[kinds.RAW_MOVIES]), config, origin)
+    return build_faiss_index(store, trained_model, store.resolve(index.parents[kinds.RAW_MOVIES]), config)
 
 
 def index_key(store: ArtifactStore, trained_model: Artifact, raw_movies: Artifact, config: RetrievalConfig) -> str:

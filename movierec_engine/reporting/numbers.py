@@ -112,9 +112,9 @@ def percent(share: float | None, decimals: int = 1) -> str:
     return NONE if share is None else f"{100 * share:.{decimals}f} %"
 
 
-def percent_interval(low: float | None, high: float | None, decimals: int = 1) -> str:
+def percent_interval(low: float | None, high: float | None) -> str:
     """The two ends of a share's interval: `[10.1 %, 14.8 %]`."""
-    return NONE if low is None or high is None else f"[{percent(low, decimals)}, {percent(high, decimals)}]"
+    return NONE if low is None or high is None else f"[{percent(low)}, {percent(high)}]"
 
 
 def relative(value: float, base: float) -> str:

@@ -17,8 +17,8 @@ class EpochProgress:
     Until the first epoch ends, and for a model without epochs, the bar only moves.
     """
 
-    def __init__(self, name: str, max_epochs: int, metric: str, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True)
+    def __init__(self, name: str, max_epochs: int, metric: str) -> None:
+        self._console = Console(stderr=True)
         self._name, self._max_epochs, self._metric = name, max_epochs, metric
         self._progress = Progress(
             TextColumn("{task.description}"),

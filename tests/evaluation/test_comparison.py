@@ -13,9 +13,9 @@ from scipy.stats import rankdata, wilcoxon
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
 from movierec_engine.evaluation.comparison import (
+    LeaderComparison,
     PairedComparison,
     compare_all_pairs,
-    compare_leaderboard,
     compare_pair,
     compare_paired,
     holm,
@@ -28,6 +28,10 @@ P_VALUES = st.lists(st.floats(0, 1), max_size=8)
 
 def compare(difference: list[float], *, resamples: int) -> PairedComparison:
     return compare_paired(np.array(difference), np.zeros(len(difference)), resamples=resamples)
+
+
+def leaderboard(values: dict[str, np.ndarray]) -> LeaderComparison:
+    return LeaderComparison.of(compare_all_pairs(values), values)
 
 
 def test_known_answers_of_four_users() -> None:
@@ -261,7 +265,7 @@ def board() -> dict[str, np.ndarray]:
 def test_a_leader_shares_the_first_place_with_those_that_are_not_significantly_worse(
     board: dict[str, np.ndarray],
 ) -> None:
-    compared = compare_leaderboard(board)
+    compared = leaderboard(board)
     assert compared.leader == "best"
     assert [(verdict.better, verdict.worse) for verdict in compared.verdicts] == [
         ("best", "rival"),
@@ -275,13 +279,13 @@ def test_a_leader_shares_the_first_place_with_those_that_are_not_significantly_w
 
 def test_a_leader_that_beats_all_others_is_alone(board: dict[str, np.ndarray]) -> None:
     del board["rival"]
-    compared = compare_leaderboard(board)
+    compared = leaderboard(board)
     assert compared.among_best == ("best",)
     assert compared.alone
 
 
 def test_a_leader_without_others_has_beaten_nobody() -> None:
-    compared = compare_leaderboard({"only": np.array([0.5, 0.7])})
+    compared = leaderboard({"only": np.array([0.5, 0.7])})
     assert (compared.leader, compared.verdicts, compared.among_best) == ("only", (), ("only",))
     assert not compared.alone
     assert compare_all_pairs({"only": np.array([0.5, 0.7])}) == ()
@@ -289,8 +293,18 @@ def test_a_leader_without_others_has_beaten_nobody() -> None:
 
 def test_of_equal_means_the_first_named_leads() -> None:
     values = {"b": np.array([0.1, 0.2, 0.3]), "a": np.array([0.3, 0.2, 0.1])}
-    assert compare_leaderboard(values).leader == "b"
-    assert compare_leaderboard(dict(reversed(values.items()))).leader == "a"
+    assert leaderboard(values).leader == "b"
+    assert leaderboard(dict(reversed(values.items()))).leader == "a"
+
+
+def test_the_leader_of_some_models_is_the_best_of_these_by_verdicts_of_all(board: dict[str, np.ndarray]) -> None:
+    some = {name: board[name] for name in ("worst", "rival", "worse")}
+    compared = LeaderComparison.of(compare_all_pairs(board), some)
+    assert (compared.leader, [one.worse for one in compared.verdicts]) == ("rival", ["worse", "worst"])
+    assert {one.p_wilcoxon for one in compared.verdicts} <= {one.p_wilcoxon for one in compare_all_pairs(board)}
+    errors = LeaderComparison.of(compare_all_pairs(some, less_is_better=True), some, less_is_better=True)
+    assert errors.leader == "worst"
+    assert LeaderComparison.of((), some, less_is_better=True).leader == "worst", "of models that were not compared"
 
 
 def test_the_p_values_of_a_leaderboard_are_corrected_over_all_pairs(board: dict[str, np.ndarray]) -> None:
@@ -298,7 +312,7 @@ def test_the_p_values_of_a_leaderboard_are_corrected_over_all_pairs(board: dict[
     for name in ("p_bootstrap", "p_wilcoxon"):
         raw = [getattr(verdict.comparison, name) for verdict in verdicts]
         assert [getattr(verdict, name) for verdict in verdicts] == holm(raw).tolist()
-    leader = compare_leaderboard(board)
+    leader = leaderboard(board)
     assert leader.verdicts == tuple(verdict for verdict in verdicts if verdict.better == leader.leader)
 
 
@@ -312,7 +326,7 @@ def test_all_pairs_are_compared_in_order_of_mean(board: dict[str, np.ndarray]) -
 
 
 def test_a_comparison_in_a_leaderboard_is_that_of_the_two_models_alone(board: dict[str, np.ndarray]) -> None:
-    verdict = compare_leaderboard(board).verdicts[-1]
+    verdict = leaderboard(board).verdicts[-1]
     alone = compare_paired(board["best"], board["worst"])
     assert vars(verdict.comparison) == pytest.approx(vars(alone))
 
@@ -342,7 +356,7 @@ def users(*groups: tuple[int, float]) -> np.ndarray:
 def test_a_difference_is_not_significant_where_only_one_test_says_so(
     difference: np.ndarray, small: tuple[bool, bool]
 ) -> None:
-    [verdict] = compare_leaderboard({"a": difference, "b": np.zeros(1000)}).verdicts
+    [verdict] = compare_all_pairs({"a": difference, "b": np.zeros(1000)})
     assert verdict.better == "a"
     assert (verdict.p_bootstrap < 0.05, verdict.p_wilcoxon < 0.05) == small
     assert not verdict.significant
@@ -365,4 +379,4 @@ def test_values_that_cannot_be_compared_are_refused_by_name(a: list[float], b: l
 
 def test_an_empty_leaderboard_is_refused() -> None:
     with pytest.raises(MovierecError, match="no model to compare"):
-        compare_leaderboard({})
+        compare_all_pairs({})
