@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from movierec_assets.table_columns import table_column
 from movierec_engine.data.split import split_label
-from movierec_engine.evaluation.metrics import metric_title
+from movierec_engine.evaluation.metrics import Reported, metric_title
 from movierec_engine.evaluation.report import USERS_FILE
 from movierec_engine.pipeline.backtest import METRICS_FILE, WINDOWS_FILE
 from movierec_engine.pipeline.member_costs import MEMBERS
@@ -244,8 +244,8 @@ def of_export(made: "Exported") -> Metadata:
 
 def at_depth(metrics: Mapping[str, float], like: str, prefix: str) -> dict[str, float]:
     """The metrics that are measured at the same depth as another one, such as `ndcg@10`, rounded."""
-    depth = like.partition("@")[2]
-    return {prefix + name: _rounded(value) for name, value in metrics.items() if name.partition("@")[2] == depth}
+    depth = Reported.read(like).depth
+    return {prefix + name: _rounded(value) for name, value in metrics.items() if Reported.read(name).depth == depth}
 
 
 def _rounded(value: float) -> float:
@@ -255,10 +255,11 @@ def _rounded(value: float) -> float:
 
 def metrics_table(metrics: Mapping[str, float], intervals: Mapping[str, Sequence[float]]) -> str:
     """Metrics in rows, depths in columns, each with its 95 % interval where there is one."""
-    depths = list(dict.fromkeys(name.partition("@")[2] for name in metrics if "@" in name)) or [""]
+    of_names = (Reported.read(name).depth for name in metrics)
+    depths: list[int | str] = [*dict.fromkeys(depth for depth in of_names if depth)] or [""]
     rows: dict[str, dict[str, str]] = {}
     for name, value in metrics.items():
-        metric, _, depth = name.partition("@")
+        metric, depth = Reported.read(name)
         label = metric_title(metric) if depth else f"{metric_title(metric)} (all ranks)"
         row = rows.setdefault(label, {"metric": label, **{f"@{k}": "" for k in depths}})
         known = name in intervals

@@ -17,6 +17,7 @@ from dashboard.queries.measures import Measure
 from dashboard.queries.reports import Serving, Snapshot
 from dashboard.views import picked_model, side_by_side
 from movierec_engine.evaluation.comparison import Verdict
+from movierec_engine.evaluation.metrics import Reported
 from movierec_engine.reporting import conclusions, numbers
 from movierec_engine.reporting.comparable import EvaluationSetup
 from movierec_engine.reporting.conclusions import Outcome
@@ -69,7 +70,7 @@ def _board(snapshot: Snapshot) -> None:
 def _columns(chosen: Chosen, every: Mapping[str, Measure]) -> list[str]:
     """Keys of the measures that stand beside the chosen metric."""
     beside = [key for key in every if key != chosen.column and (key not in measures.COSTS or key != "training")]
-    names = {key.partition("@")[0]: key for key in beside}
+    names = {Reported.read(key).name: key for key in beside}
     with st.popover("Columns", width=120, icon=":material/view_column:"):
         picked = state.choose_many(
             "Extra columns", "metrics", list(names), _USUAL, lambda name: every[names[name]].title, COLUMNS

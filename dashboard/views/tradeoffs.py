@@ -10,6 +10,7 @@ from dashboard.plots import tradeoffs as plots
 from dashboard.queries import measures, store_files
 from dashboard.queries.measures import Measure
 from dashboard.views import picked_model, rules_price
+from movierec_engine.evaluation.metrics import Reported
 
 NO_SIZE = "none"
 _AXES = ("recall", "coverage", "novelty", "training", "memory")
@@ -53,7 +54,7 @@ def _measures(chosen: Chosen) -> None:
 
 def _scatter(chosen: Chosen, every: dict[str, Measure], values: dict[str, dict[str, float]], picked: str) -> None:
     where = st.container()
-    names = {key.partition("@")[0]: key for key in every}
+    names = {Reported.read(key).name: key for key in every}
     show = {name: every[key].title for name, key in names.items()} | {NO_SIZE: "All equal"}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         others = [name for name in names if name != chosen.metric]
@@ -85,7 +86,7 @@ def _scatter(chosen: Chosen, every: dict[str, Measure], values: dict[str, dict[s
 
 def _parallel(chosen: Chosen, every: dict[str, Measure], values: dict[str, dict[str, float]], picked: str) -> None:
     st.header("All measures and settings at once")
-    names = {key.partition("@")[0]: key for key in every}
+    names = {Reported.read(key).name: key for key in every}
     usual = [chosen.metric, *(name for name in _AXES if name in names and name != chosen.metric)]
     axes = state.choose_many("Axes", "axes", list(names), usual, lambda name: every[names[name]].title)
     labels = list(chosen.models)

@@ -7,7 +7,7 @@ from typing import Any
 from movierec_engine.cli.tables import CellText, ResultTable, Row, TableColumn, cell
 from movierec_engine.data.split import split_label
 from movierec_engine.evaluation.comparison import Verdict
-from movierec_engine.evaluation.metrics import hit_metrics, metric_title
+from movierec_engine.evaluation.metrics import Reported, hit_metrics, metric_title
 from movierec_engine.evaluation.protocols import described
 from movierec_engine.evaluation.report import EvaluationReport
 from movierec_engine.pipeline.comparison import Board, by_segment, head_to_head
@@ -25,14 +25,14 @@ def report_table(report: EvaluationReport) -> ResultTable:
     of = {"model": report.model, "device": report.device, "version": report.model_version, "part": "test"}
     of |= {"protocol": report.protocol, "fingerprint": report.fingerprint}
     rows, shown = [], dict[str, dict[str, Any]]()
-    depths = sorted({int(name.split("@")[1]) for name in report.metrics if "@" in name})
+    depths = sorted({depth for name in report.metrics if (depth := Reported.read(name).depth)})
     for name, value in report.metrics.items():
         low, high = report.intervals.get(name, (None, None))
         rows.append({**of, "metric": name, "value": value, "low": low, "high": high})
-        metric, _, depth = name.partition("@")
+        metric, depth = Reported.read(name)
         title = metric_title(metric)
         own = shown.setdefault(metric, {"metric": title if depth else f"{title} (all ranks)"})
-        place = depth or str(min(depths, default=0))
+        place = str(depth or min(depths, default=0))
         own |= {place: numbers.score(value), f"95 % {place}": "" if low is None else numbers.interval(low, high)}
     notes = []
     if tied := report.split.get("tied_share"):
@@ -114,13 +114,13 @@ def pair_tables(
     family: the reports whose pairs are tested together by each metric.
     """
     label_a, label_b = labels([a, b])
-    depth = int(metric.partition("@")[2] or 10)
+    depth = Reported.read(metric).depth or 10
     metrics = {
         name: (verdict.comparison.users, verdict)
         for name, verdict in head_to_head(store, a, b, depth, part, family).items()
     }
     tables = [_pair_table(f"by metric, {part}", "metric", metrics, (label_a, label_b))]
-    if part == "test" and metric.partition("@")[0] in hit_metrics():
+    if part == "test" and Reported.read(metric).name in hit_metrics():
         found = by_segment(store, a, b, metric)
         for kind in dict.fromkeys(one.kind for one in found):
             of_kind = {one.segment: (one.users, one.verdict) for one in found if one.kind == kind}

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 from movierec_engine.cli.tables import ResultTable, Row, TableColumn, cell
 from movierec_engine.data.nouns import nouns_of_config
-from movierec_engine.evaluation.metrics import metric_title
+from movierec_engine.evaluation.metrics import Reported, metric_title
 from movierec_engine.evaluation.reranking_tradeoff import ACCURACY
 from movierec_engine.evaluation.strong_generalization import FOLD_IN, LEAST_HISTORY, POPULARITY, TRAINED_IN
 from movierec_engine.evaluation.strong_generalization import WHOLE_HISTORY as WHOLE
@@ -178,7 +178,7 @@ def dials_table(made: Artifact) -> ResultTable:
         [
             TableColumn("dial", cell("word"), left=True),
             TableColumn("", lambda row: f"{row['setting']:g}"),
-            *(TableColumn("\n".join(words.measure(name).partition("@")[0].split()), cell(name)) for name in measures),
+            *(TableColumn("\n".join(words.measure(Reported.read(name).name).split()), cell(name)) for name in measures),
         ],
         rows,
         [

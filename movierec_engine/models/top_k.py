@@ -105,7 +105,8 @@ def best(items: NDArray[np.integer[Any]], scores: Scores, k: int) -> tuple[NDArr
 
 def highest(scores: Scores, k: int) -> NDArray[np.int64]:
     """The places of the k highest scores [n] above -inf, best first, equal ones by place: int64 [<=k]."""
-    (places,) = (scores >= max(_at_most_the_last(scores, k), np.finfo(scores.dtype).min)).nonzero()
+    least = max(_at_most_the_last(scores, k), np.finfo(scores.dtype).min)
+    places: NDArray[np.int64] = (scores >= least).nonzero()[0]
     order = (-scores[places]).argsort(kind="stable")[:k]
     return places[order]
 

@@ -15,7 +15,7 @@ from movierec_engine.evaluation.comparison import (
     compare_all_pairs,
     correct,
 )
-from movierec_engine.evaluation.metrics import hit_metrics, less_is_better, metrics
+from movierec_engine.evaluation.metrics import hit_metrics, hits_at, less_is_better, metrics
 from movierec_engine.evaluation.protocols import Protocol
 from movierec_engine.evaluation.segments import segments
 from movierec_engine.pipeline.reports import (
@@ -190,11 +190,7 @@ def by_segment(
 
     kinds_of: the kinds that are wanted, all by default.
     """
-    name, _, depth = metric.partition("@")
-    if name not in hit_metrics() or not depth.isdigit():
-        raise ConfigError(
-            f"metric {metric} cannot be taken by segments; choose one of {', '.join(hit_metrics())} at a depth"
-        )
+    _, depth = hits_at(metric)
     comparable([a, b])
     names, heldout = labels([a, b]), heldout_of(store, a)
     rankings = [rankings_of(one, heldout) for one in (a, b)]
@@ -202,7 +198,7 @@ def by_segment(
     for segment in segments(rankings[0]):
         if kinds_of and segment.kind not in kinds_of:
             continue
-        values = {label: segment.values(one, (int(depth),))[metric] for label, one in zip(names, rankings, strict=True)}
+        values = {label: segment.values(one, (depth,))[metric] for label, one in zip(names, rankings, strict=True)}
         verdict = compare_all_pairs(values, less_is_better=less_is_better(metric))[0]
         found.setdefault(segment.kind, []).append((segment.name, int(segment.users.sum()), verdict))
     return [

@@ -2,8 +2,9 @@
 
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.evaluation.evaluator import Evaluator
-from movierec_engine.evaluation.metrics import less_is_better
+from movierec_engine.evaluation.metrics import Reported, less_is_better
 from movierec_engine.models.classic.popularity import Popularity
+from movierec_engine.reporting import numbers
 from movierec_engine.store import Artifact, ArtifactStore, kinds
 
 FACT = "popularity"
@@ -16,8 +17,8 @@ def popularity_floor(store: ArtifactStore, splits: Artifact, data: Dataset, metr
         other = store.latest(slot)
         if other and other.parents.get(kinds.SPLITS) == splits.reference and metric in other.facts.get(FACT, {}):
             return {metric: other.facts[FACT][metric]}
-    name, _, depth = metric.partition("@")
-    evaluator = Evaluator((int(depth or 10),), (name,))
+    name, depth = Reported.read(metric)
+    evaluator = Evaluator((depth or 10,), (name,))
     return {metric: evaluator.evaluate(Popularity().fit(data), data.validation, deep=False).metrics[metric]}
 
 
@@ -27,7 +28,7 @@ def below_popularity(trained_model: Artifact) -> str:
         value, name = trained_model.facts["validation_metrics"][metric], trained_model.slot.model
         if value > floor if less_is_better(metric) else value < floor:
             return (
-                f"{name} is worse than popularity on validation ({metric} {value:.4f} against {floor:.4f}); find "
-                f"better settings with `movierec tune {name} --minutes 10`"
+                f"{name} is worse than popularity on validation ({metric} {numbers.score(value)} against "
+                f"{numbers.score(floor)}); find better settings with `movierec tune {name} --minutes 10`"
             )
     return ""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from movierec_engine.data.catalogue import ACTIVITY_FROM, POPULARITY_UP_TO
-from movierec_engine.evaluation.metrics import metric_of, metric_title
+from movierec_engine.evaluation.metrics import Reported, metric_of, metric_title
 from movierec_engine.reporting.numbers import count, listed, percent
 
 _COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -86,8 +86,8 @@ def measure(reported: str) -> str:
     """A measure's title: `genre_divergence@10` as `Genre divergence@10`, and a registered metric's own."""
     if metric_of(reported):
         return metric_title(reported)
-    name, at, depth = reported.partition("@")
-    return f"{sentence(name.replace('_', ' '))}{at}{depth}"
+    name, depth = Reported.read(reported)
+    return str(Reported(sentence(name.replace("_", " ")), depth))
 
 
 def who_leads(best: Mapping[str, str]) -> str:

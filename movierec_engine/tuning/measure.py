@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from movierec_engine.config import Settings
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.evaluation.evaluator import Evaluator
+from movierec_engine.evaluation.metrics import Reported
 from movierec_engine.models.base import ClosedFormRecommender, Recommender
 from movierec_engine.models.fitting import Epoch, Fitting, StopTraining
 from movierec_engine.models.registry import model_class
@@ -72,7 +73,7 @@ def measure(
     would be too late, a closed form at its next step after it. keep: asked after each epoch.
     """
     stopping, started = settings.trainer.early_stopping, time.monotonic()
-    evaluator = Evaluator(settings.evaluation.k_values, (stopping.metric.partition("@")[0],))
+    evaluator = Evaluator(settings.evaluation.k_values, (Reported.read(stopping.metric).name,))
     stopped, best = "", None
 
     def on_epoch(epoch: Epoch) -> None:

@@ -17,7 +17,16 @@ from movierec_engine.config import load_settings
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.evaluation.config import EvaluationConfig
-from movierec_engine.evaluation.metrics import Hits, PerUser, metric_title, metrics, register_metric, registry
+from movierec_engine.evaluation.metrics import (
+    Hits,
+    PerUser,
+    Reported,
+    hits_at,
+    metric_title,
+    metrics,
+    register_metric,
+    registry,
+)
 from movierec_engine.evaluation.rankings import Rankings
 from movierec_engine.evaluation.report import SEGMENTS_FILE, USERS_FILE, EvaluationReport
 from movierec_engine.models import plugins
@@ -183,3 +192,28 @@ def test_a_value_that_is_not_one_a_user_is_refused(small_data: list[str], tmp_pa
 
     with pytest.raises(MovierecError, match="metric flat returned values of shape"):
         pipeline.run(ArtifactStore(tmp_path), load_settings([*small_data, "model=popularity"]))
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "depth"),
+    [
+        ("ndcg@10", "ndcg", 10),
+        ("auc", "auc", None),
+        ("ndcg@ten", "ndcg@ten", None),
+        ("ndcg@", "ndcg@", None),
+        ("@10", "@10", None),
+        ("", "", None),
+    ],
+)
+def test_a_reported_name_has_a_depth_where_a_number_stands_behind_it(text: str, name: str, depth: int | None) -> None:
+    assert Reported.read(text) == (name, depth)
+    assert str(Reported.read(text)) == text
+
+
+def test_hits_are_asked_for_by_a_metric_of_hits_and_a_depth() -> None:
+    assert hits_at("recall@20") == ("recall", 20)
+    for wrong in ("recall", "recall@0", "recall@x", "auc", "auc@10", "nothing@10"):
+        with pytest.raises(
+            ConfigError, match=rf"model\.metric={wrong} must be one of .*, ndcg, .* at a depth: ndcg@10"
+        ):
+            hits_at(wrong, "model.metric")

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -210,9 +210,33 @@ def judging_metrics() -> dict[str, Metric]:
     return {name: metric for name, metric in metrics().items() if metric.judges}
 
 
+class Reported(NamedTuple):
+    """The name of a reported number, in its parts: `ndcg@10`, or `auc` of one that is over all ranks."""
+
+    name: str
+    depth: int | None = None
+
+    @classmethod
+    def read(cls, text: str) -> "Reported":
+        """What is no name with a depth behind it is a name as it is."""
+        name, _, depth = text.rpartition("@")
+        return cls(name, int(depth)) if name and depth.isdecimal() else cls(text)
+
+    def __str__(self) -> str:
+        return self.name if self.depth is None else f"{self.name}@{self.depth}"
+
+
+def hits_at(reported: str, setting: str = "metric") -> tuple[str, int]:
+    """Name and depth of a metric of hits. Raises ConfigError, which names the setting, for another one."""
+    name, depth = Reported.read(reported)
+    if name not in hit_metrics() or not depth:
+        raise ConfigError(f"{setting}={reported} must be one of {', '.join(hit_metrics())} at a depth: ndcg@10")
+    return name, depth
+
+
 def metric_of(reported: str) -> Metric | None:
     """The metric of a reported name, such as `ndcg@10`; None for one that is not registered here."""
-    return metrics().get(reported.partition("@")[0])
+    return metrics().get(Reported.read(reported).name)
 
 
 def less_is_better(reported: str) -> bool:
@@ -223,14 +247,13 @@ def less_is_better(reported: str) -> bool:
 
 def judges(reported: str) -> bool:
     """True if models may be compared user by user by a reported name."""
-    return reported.partition("@")[0] in judging_metrics()
+    return Reported.read(reported).name in judging_metrics()
 
 
 def metric_title(reported: str) -> str:
     """`ndcg@10` as NDCG@10; a name that is not registered here as it is."""
-    name, at, depth = reported.partition("@")
-    metric = metric_of(name)
-    return f"{metric.title if metric else name}{at}{depth}"
+    metric = metric_of(reported)
+    return str(Reported.read(reported)._replace(name=metric.title)) if metric else reported
 
 
 _registered: dict[str, Metric] = {}

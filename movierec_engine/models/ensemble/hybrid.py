@@ -25,7 +25,7 @@ from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import OF_ORDER, HistoryValues
 from movierec_engine.errors import ConfigError
-from movierec_engine.evaluation.metrics import hit_metrics
+from movierec_engine.evaluation.metrics import hits_at
 from movierec_engine.models.base import Floats, Indices, Recommender
 from movierec_engine.models.cost import DataSize, ModelCost
 from movierec_engine.models.ensemble.fused_scorer import FusedScorer, InnerProducts
@@ -165,17 +165,13 @@ class HybridEnsemble(Recommender):
 
     def _learn(self, members: Sequence[Recommender], validation: HeldOut) -> None:
         """Choose among the members where none are named, and learn the weights of those that are left."""
-        metric, _, depth = self.config.metric.partition("@")
-        if metric not in hit_metrics() or not depth.isdigit() or not int(depth):
-            raise ConfigError(
-                f"model.metric={self.config.metric} must be one of {', '.join(hit_metrics())} at a depth: ndcg@10"
-            )
-        learn = partial(learn_weights, metric=metric, k=int(depth))
+        metric, depth = hits_at(self.config.metric, "model.metric")
+        learn = partial(learn_weights, metric=metric, k=depth)
         if self.config.models:
             self.combine(members)
             candidates = candidates_of(self, validation)
         else:
-            candidates = self._choose(members, validation, metric, int(depth))
+            candidates = self._choose(members, validation, metric, depth)
         self.combine(self.members, learn(candidates))
         self.fold_weights = cross_fitted(candidates, learn).astype(np.float32)
         for tier, row in zip(ACTIVITY_FROM, self.weights, strict=True):

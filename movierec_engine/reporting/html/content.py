@@ -10,7 +10,7 @@ from itertools import islice
 
 from movierec_engine.data.split import split_label
 from movierec_engine.errors import ConfigError, MovierecError, StoreError
-from movierec_engine.evaluation.metrics import judges, judging_metrics, metric_title, metrics
+from movierec_engine.evaluation.metrics import Reported, judges, judging_metrics, metric_title, metrics
 from movierec_engine.evaluation.protocols import described
 from movierec_engine.reporting import conclusions, numbers
 from movierec_engine.reporting.comparable import ComparableReports, find_groups, within
@@ -120,7 +120,9 @@ def _sections(ranking: Ranking, segments: Segments, curves: bool) -> list[Sectio
 
 def _appendix(rankings: Sequence[Ranking]) -> list[Section]:
     """Sections that belong to the page as a whole."""
-    measured = {name.partition("@")[0] for one in rankings for label in one.names for name in one.report(label).metrics}
+    measured = {
+        Reported.read(name).name for one in rankings for label in one.names for name in one.report(label).metrics
+    }
     terms = tuple((metric.title, metric.formula) for name, metric in metrics().items() if name in measured)
     return [
         Section("metrics", "Metrics", "What each number is, with its denominator.", (Terms(terms),)),

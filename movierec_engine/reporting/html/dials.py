@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from movierec_engine.errors import MovierecError
-from movierec_engine.evaluation.metrics import metric_title
+from movierec_engine.evaluation.metrics import Reported, metric_title
 from movierec_engine.evaluation.reranking_tradeoff import ACCURACY, BUYS, K
 from movierec_engine.pipeline.reranking_tradeoff import TRADEOFF_FILE
 from movierec_engine.reporting import numbers, words
@@ -140,5 +140,5 @@ def _difference(row: dict[str, Any]) -> str:
 
 def _column(measure: str) -> str:
     """A measure without its depth, which the table's note says; accuracy as elsewhere on the page."""
-    name = measure if measure == ACCURACY else measure.partition("@")[0]
+    name = measure if measure == ACCURACY else Reported.read(measure).name
     return words.sentence(metric_title(name).replace("_", " "))

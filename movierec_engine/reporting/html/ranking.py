@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.comparison import Verdict, compare_all_pairs
-from movierec_engine.evaluation.metrics import hit_metrics, less_is_better, metric_title
+from movierec_engine.evaluation.metrics import Reported, hit_metrics, less_is_better, metric_title
 from movierec_engine.evaluation.report import EvaluationReport
 from movierec_engine.pipeline.reports import Measured, users_of
 from movierec_engine.reporting import conclusions
@@ -44,16 +44,15 @@ class Ranking:
     @property
     def depth(self) -> int:
         """The metric's depth, or for one over all ranks 10, or the greatest that was measured."""
-        _, at, depth = self.metric.partition("@")
-        if at:
-            return int(depth)
-        depths = {int(name.partition("@")[2]) for name in self.report(self.leader).metrics if "@" in name}
+        if depth := Reported.read(self.metric).depth:
+            return depth
+        depths = {depth for name in self.report(self.leader).metrics if (depth := Reported.read(name).depth)}
         return 10 if 10 in depths or not depths else max(depths)
 
     @property
     def by_segment(self) -> str:
         """The metric by which segments are shown: the ranking's own where segments have it."""
-        return self.metric if self.metric.partition("@")[0] in hit_metrics() else f"ndcg@{self.depth}"
+        return self.metric if Reported.read(self.metric).name in hit_metrics() else f"ndcg@{self.depth}"
 
     def report(self, name: str) -> EvaluationReport:
         return self.reports[name].report
