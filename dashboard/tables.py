@@ -39,7 +39,7 @@ def _text(value: object, form: str) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return numbers.NONE
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return form % value if form else f"{value:.4f}" if isinstance(value, float) else str(value)
+        return form % value if form else numbers.score(value) if isinstance(value, float) else str(value)
     return str(value)
 
 

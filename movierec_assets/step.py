@@ -14,6 +14,7 @@ from movierec_assets.partitions import ENSEMBLE
 from movierec_engine import pipeline
 from movierec_engine.config import Settings
 from movierec_engine.errors import ConfigError, MovierecError
+from movierec_engine.reporting import numbers
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
 
 log = logging.getLogger(__name__)
@@ -127,8 +128,8 @@ class Step:
         metadata = {**metadata, **described(artifact), **own}
         self.context.add_asset_metadata(metadata, partition_key=key)
         self._made[key or ""] = artifact, metadata
-        log.info("%s: %.1f s", " ".join([name, key or ""]).strip(), seconds)
-        self.context.log.info(f"{artifact.reference} in {seconds:.1f} s")
+        log.info("%s: %s", " ".join([name, key or ""]).strip(), numbers.duration(seconds))
+        self.context.log.info(f"{artifact.reference} in {numbers.duration(seconds)}")
 
     @property
     def parent_run_id(self) -> str:

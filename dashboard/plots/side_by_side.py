@@ -7,14 +7,15 @@ import altair as alt
 
 from dashboard import charts
 from movierec_engine.evaluation.metrics import metric_title
+from movierec_engine.reporting import numbers
 
 
 def learning_curves(rows: list[dict[str, Any]], metric: str, labels: Sequence[str], banded: bool) -> charts.Chart:
     """Lines by epoch, of the rows that `queries.side_by_side.curve_rows` makes. banded: whether some are over seeds."""
     best = max(rows, key=lambda row: row["mean"])
     title = charts.title(
-        f"{best['model']} reaches the highest validation {metric_title(metric)}: {best['mean']:.4f} at epoch "
-        f"{best['epoch']}",
+        f"{best['model']} reaches the highest validation {metric_title(metric)}: {numbers.score(best['mean'])} at "
+        f"epoch {best['epoch']}",
         "line: mean over seeds; band: ± one standard deviation" if banded else "a line a training",
         charts.WIDE,
     )

@@ -1,13 +1,14 @@
 """Backtests: a model trained up to a moment and tested on what came next, window by window."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from dashboard.queries.parquet import records
 from dashboard.queries.store_files import newest
 from movierec_engine.pipeline.backtest import ALL, METRICS_FILE, WINDOWS_FILE, WITH_HISTORY
+from movierec_engine.reporting import numbers
 from movierec_engine.store import kinds
 
 GROUPS = {ALL: "all users", WITH_HISTORY: "users with a history"}
@@ -32,7 +33,7 @@ class Backtest:
         """Rows of a metric by window, with the moment from which it was tested."""
         start = {row["window"]: row["test_from"] for row in self.windows}
         return [
-            {**row, "from": day(start[row["window"]])}
+            {**row, "from": numbers.day(start[row["window"]])}
             for row in self.measures
             if row["metric"] == metric and row["users"] == users and row["window"] in start
         ]
@@ -46,7 +47,7 @@ class Backtest:
         ends = [float(row["test_until"]) for row in self.windows if row.get("test_until") is not None]
         if ends and at >= max(ends):
             return SINCE
-        return day(max(start for start in starts if start <= at))
+        return numbers.day(max(start for start in starts if start <= at))
 
 
 def backtests(root: Path, data: str) -> list[Backtest]:
@@ -64,10 +65,3 @@ def backtests(root: Path, data: str) -> list[Backtest]:
                 Backtest(model, device, made.fingerprint, data, made.created_at, tuple(windows), tuple(measures))
             )
     return found
-
-
-def day(seconds: float) -> str:
-    try:
-        return datetime.fromtimestamp(seconds, UTC).date().isoformat()
-    except (ValueError, OverflowError, OSError):
-        return "?"

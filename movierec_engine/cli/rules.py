@@ -186,7 +186,7 @@ def price_table(folder: Path, model: str, data: str) -> ResultTable:
         TableColumn("rule", cell("rule"), left=True),
         TableColumn("", cell("kind"), left=True, sheds=2),
         TableColumn(f"ndcg@{K}", cell("ndcg", form=numbers.score)),
-        TableColumn("difference", cell("difference", form=lambda value: f"{value:+.4f}")),
+        TableColumn("difference", cell("difference", form=numbers.signed)),
         TableColumn("95 %", cell("low", "high", form=numbers.signed_interval), sheds=1),
         TableColumn("coverage", cell("coverage", form=numbers.percent)),
         TableColumn("novelty", cell("novelty", form=lambda value: f"{value:.2f}")),

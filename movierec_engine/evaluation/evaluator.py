@@ -14,6 +14,7 @@ from movierec_engine.evaluation.metrics import metrics as registered
 from movierec_engine.evaluation.rankings import Ranked, Rankings, rank_users
 from movierec_engine.evaluation.shared_ranking import ranked_by_workers
 from movierec_engine.models.base import Recommender
+from movierec_engine.reporting import numbers
 from movierec_engine.training.config import TrainerConfig
 
 _ONE_PROCESS = TrainerConfig()
@@ -113,4 +114,4 @@ class Evaluator:
         print(f"{len(evaluation.users):,} users")
         width = max(map(len, evaluation.metrics), default=0)
         for name, value in evaluation.metrics.items():
-            print(f"{name:{width}}  {value:.4f}")
+            print(f"{name:{width}}  {numbers.score(value)}")

@@ -31,6 +31,7 @@ from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.canaries import trained_again
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.training import peak_memory_mb
+from movierec_engine.reporting import numbers
 from movierec_engine.reporting.progress import step
 from movierec_engine.store import Artifact, ArtifactStore, content_key, kinds
 
@@ -127,7 +128,7 @@ def _trained_without(
     """The users of each fold and a model trained without them, with a log line a fold; writes each one's seconds."""
     name, started = trained_model.slot.model, time.perf_counter()
     for number, users in enumerate(held_out):
-        passed = f", {time.perf_counter() - started:,.0f} s so far" if number else ""
+        passed = f", {numbers.duration(time.perf_counter() - started)} so far" if number else ""
         log.info(
             "strong-generalization: fold %d of %d, %s is trained again without %d users%s",
             *(number + 1, len(held_out), name, len(users), passed),

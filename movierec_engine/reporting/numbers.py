@@ -130,8 +130,11 @@ def minute(instant: str) -> str:
 
 
 def day(seconds: float) -> str:
-    """The day of a moment in seconds since 1970, in UTC: `2016-10-16`."""
-    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
+    """The day of a moment in seconds since 1970, in UTC: `2016-10-16`; `?` for one outside of the calendar."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).date().isoformat()
+    except (ValueError, OverflowError, OSError):
+        return "?"
 
 
 def counted(number: int, one: str, many: str = "") -> str:

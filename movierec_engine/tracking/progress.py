@@ -8,6 +8,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from movierec_engine.reporting import numbers
+
 log = logging.getLogger(__name__)
 
 
@@ -43,9 +45,9 @@ class EpochProgress:
 
     def show(self, number: int, loss: float, metrics: Mapping[str, float]) -> None:
         """An epoch has ended: its number from 1, its mean loss and its validation metrics."""
-        state = f"loss {loss:.4f}"
+        state = f"loss {numbers.score(loss)}"
         if self._metric in metrics:
-            state += f", {self._metric} {metrics[self._metric]:.4f}"
+            state += f", {self._metric} {numbers.score(metrics[self._metric])}"
         if self._console.is_terminal:
             self._progress.update(self._task, completed=number, total=self._max_epochs, state=state)
         else:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from movierec_engine import pipeline
 from movierec_engine.config import Settings, load_settings
 from movierec_engine.feedback import FeedbackLogs
+from movierec_engine.reporting import numbers
 from movierec_engine.store import ArtifactStore, kinds
 from movierec_engine.tuning.request import Request, read_request, study_name
 from movierec_engine.tuning.side_by_side import run_side_by_side, run_trial
@@ -45,9 +46,8 @@ def search(arguments: Sequence[str]) -> SweepTrials:
             score = trial.validation.get(stopping.metric)
             study.tell(one, score, state=optuna.trial.TrialState.FAIL if score is None else None)
             number = len(_finished(study))
-            log.info(
-                "trial %d: %s", number, trial.error or (f"validation {stopping.metric} {score:.4f}" if score else "")
-            )
+            reached = f"validation {stopping.metric} {numbers.score(score)}" if score else ""
+            log.info("trial %d: %s", number, trial.error or reached)
         finished = _finished(study)
     swept = SweepTrials(tuple(finished), stopping.metric, stopping.mode, space=axes(request.space))
     publish(store, settings.data.name, swept, arguments)

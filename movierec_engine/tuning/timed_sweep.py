@@ -64,16 +64,16 @@ def trials_of(tuned: Tuned) -> SweepTrials:
 def gain_of(tuned: Tuned) -> str:
     """The winner against the default, in a sentence with the interval of the difference."""
     model, on = tuned.settings.model_name, f"validation {tuned.metric} over {words(tuned.share)}"
-    value = tuned.default.measured[tuned.share].value
+    value = numbers.score(tuned.default.measured[tuned.share].value)
     tried = numbers.counted(len(tuned.outcomes) - 1, "trial")
     if len(tuned.outcomes) == 1:
-        return f"{model}: there was time for the default settings alone, whose {on} is {value:.4f}; give --minutes more"
+        return f"{model}: there was time for the default settings alone, whose {on} is {value}; give --minutes more"
     if tuned.winner is tuned.default:
-        return f"{model}: none of {tried} is better than the default settings, whose {on} is {value:.4f}"
+        return f"{model}: none of {tried} is better than the default settings, whose {on} is {value}"
     gain = tuned.gain
     cut = tuned.default.measured[tuned.share].out_of_time
     return (
-        f"{model}: {on} {tuned.winner.measured[tuned.share].value:.4f}, the default's {value:.4f}; gain "
+        f"{model}: {on} {numbers.score(tuned.winner.measured[tuned.share].value)}, the default's {value}; gain "
         f"{numbers.signed(gain.difference)} {numbers.signed_interval(gain.low, gain.high)}, the best of {tried}"
         + ("; the default was out of time and may reach more, so give --minutes more" if cut else "")
     )

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.report import EvaluationReport
+from movierec_engine.reporting import numbers
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
 from movierec_engine.tracking.server import without_credentials
 from movierec_engine.tuning.axis import Axis
@@ -72,7 +73,7 @@ class Score:
         return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
 
     def __str__(self) -> str:
-        return f"{self.mean:.4f}" if self.sd is None else f"{self.mean:.4f} ± {self.sd:.4f}"
+        return numbers.mean_and_sd(self.mean, self.sd)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierec_engine.errors import MovierecError
+from movierec_engine.reporting import numbers
 from movierec_engine.reporting.progress import told
 from movierec_engine.workers.large_arrays import packed
 from movierec_engine.workers.local import DONE, FAILED, PLACE, sendable
@@ -64,7 +65,7 @@ def write_rows(rows: NDArray[np.float32], path: Path, begin: int) -> None:
             file.write(np.ascontiguousarray(rows).data)
     except OSError as error:
         raise MovierecError(
-            f"{path.parent.parent} has no room for {rows.nbytes / 1e6:.0f} MB of vectors that workers share "
+            f"{path.parent.parent} has no room for {numbers.size(rows.nbytes)} of vectors that workers share "
             f"({error.strerror}); free some, or set fewer trainer.workers"
         ) from error
 

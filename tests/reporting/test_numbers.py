@@ -54,6 +54,7 @@ from movierec_engine.reporting import numbers
         (numbers.relative, (1.0, 0.0), "from zero"),
         (numbers.minute, ("2026-11-28T19:05:31+00:00",), "2026-11-28 19:05 UTC"),
         (numbers.day, (1_476_576_000,), "2016-10-16"),
+        (numbers.day, (1e18,), "?"),
         (numbers.counted, (1, "user"), "1 user"),
         (numbers.counted, (1234, "user"), "1,234 users"),
         (numbers.counted, (2, "is", "are"), "2 are"),

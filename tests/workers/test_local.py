@@ -48,7 +48,7 @@ def test_rows_are_gathered_from_all_workers_in_their_order() -> None:
 
 def test_no_room_for_gathered_rows_is_said_in_one_sentence() -> None:
     with pytest.raises(
-        MovierecError, match=r"no room for 2 MB of vectors that workers share \(No space left on device\)"
+        MovierecError, match=r"no room for 1\.9 MB of vectors that workers share \(No space left on device\)"
     ):
         process.write_rows(np.ones((1000, 500), dtype=np.float32), Path("/dev/full"), 0)
 

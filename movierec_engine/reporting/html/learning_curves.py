@@ -95,8 +95,8 @@ def _table(metric: str, drawn: dict[str, tuple[float, ...]], histories: dict[str
                     Cell(f"{values.index(max(values)) + 1:,}"),
                     Cell(numbers.score(max(values))),
                     Cell(numbers.score(values[-1])),
-                    Cell(f"{numbers.score(loss[0], 3)} → {numbers.score(loss[-1], 3)}" if loss else "–"),
-                    Cell(f"{sum(seconds) / len(seconds):.2f}" if seconds else "–"),
+                    Cell(f"{numbers.score(loss[0], 3)} → {numbers.score(loss[-1], 3)}" if loss else numbers.NONE),
+                    Cell(f"{sum(seconds) / len(seconds):.2f}" if seconds else numbers.NONE),
                 ),
             )
         )
