@@ -28,8 +28,6 @@ from rules import RULES
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from movierec_engine.api.live_feedback import LiveFeedback
-from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.metrics import Metrics
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.id_map import IdMap, Ids
@@ -51,6 +49,8 @@ from movierec_engine.retrieval.flat import shared_vectors
 from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.retrieval.index_facts import IndexFacts
 from movierec_engine.retrieval.rated import RatedMovies
+from movierec_engine.serving.live_feedback import LiveFeedback
+from movierec_engine.serving.loaded_index import LoadedIndex
 from movierec_engine.store import ArtifactStore, Slot
 
 RESULT = Path(__file__).with_name("results") / "export.md"

@@ -28,11 +28,8 @@ from rich.console import Console
 from werkzeug.test import EnvironBuilder
 
 from movierec_engine.api.app import create_app
-from movierec_engine.api.catalogue import MovieCatalogue
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.home_rows import HomeRows
-from movierec_engine.api.loaded_index import LoadedIndex
-from movierec_engine.api.person import of_user
 from movierec_engine.api.requests import HomeRequest
 from movierec_engine.api.trends import TrendScores
 from movierec_engine.data.config import DataConfig
@@ -51,6 +48,9 @@ from movierec_engine.retrieval.build import build_index
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.retrieval.masks import evaluation_mask
 from movierec_engine.retrieval.rated import RatedMovies
+from movierec_engine.serving.catalogue import MovieCatalogue
+from movierec_engine.serving.loaded_index import LoadedIndex
+from movierec_engine.serving.person import of_user
 from movierec_engine.store import ArtifactStore, Slot, kinds
 
 RESULT = Path(__file__).with_name("results") / "home_rows.md"

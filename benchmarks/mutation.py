@@ -44,6 +44,7 @@ AREAS = {
     "feedback": (["movierec_engine/feedback"], ["tests/feedback"]),
     "recommending": (["movierec_engine/recommending"], ["tests/recommending"]),
     "release": (["movierec_engine/release"], ["tests/release"]),
+    "serving": (["movierec_engine/serving"], ["tests/api"]),
     "api": (["movierec_engine/api"], ["tests/api"]),
     "pipeline": (["movierec_engine/pipeline"], ["tests/pipeline"]),
     "assets": (["movierec_assets"], ["tests/assets"]),

@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from movierec_engine.api.live_exploration import Pool, PooledPlaces, explore
 from movierec_engine.evaluation.off_policy import WeighedLists, estimate
 from movierec_engine.recommending.exploration import ExplorationConfig, ListExploration, draw
 from movierec_engine.recommending.rules.active import ActiveCap, ActiveRules, ActiveShare, PlacedPin
 from movierec_engine.recommending.rules.arranging import Arranged, arrange
 from movierec_engine.recommending.rules.replacements import replacements
+from movierec_engine.serving.live_exploration import Pool, PooledPlaces, explore
 
 RESULT = Path(__file__).parent / "results" / "off_policy_coverage.md"
 WORLDS = 1000

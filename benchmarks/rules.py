@@ -23,8 +23,6 @@ import pyarrow.parquet as pq
 
 from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.api.live_feedback import LiveFeedback
-from movierec_engine.api.live_rules import LiveRules
 from movierec_engine.api.metrics import Metrics
 from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.pipeline import find_trained_model
@@ -32,6 +30,8 @@ from movierec_engine.pipeline.export import index_to_export, make_lists
 from movierec_engine.pipeline.rules_price import PRICE_FILE, price_rules
 from movierec_engine.recommending.rules.document import RuleDocument
 from movierec_engine.recommending.rules.versions import publish_rules
+from movierec_engine.serving.live_feedback import LiveFeedback
+from movierec_engine.serving.live_rules import LiveRules
 from movierec_engine.store import ArtifactStore, kinds
 
 RESULT = Path(__file__).with_name("results") / "rules.md"

@@ -37,18 +37,27 @@ LAYERS = {
     "models.ensemble.fusion_weights": 6,
     "models.ensemble.member_selection": 6,
     "tracking": 5,
-    "api": 6,
-    "config": 7,
-    "pipeline": 8,
-    "release": 9,
-    "reporting": 10,
+    "serving.pictures": 4,
+    **dict.fromkeys(
+        (
+            *("api.answers", "api.config", "api.errors", "api.incoming", "api.known_ids", "api.metrics"),
+            *("api.parameters", "api.rendering", "api.requests"),
+        ),
+        5,
+    ),  # what serving still has from the API
+    "serving": 6,
+    "api": 7,
+    "config": 8,
+    "pipeline": 9,
+    "release": 10,
+    "reporting": 11,
     "reporting.numbers": 0,
     "reporting.progress": 0,
-    "tuning": 9,
-    "backup": 10,
-    "cli": 11,
-    "train": 12,
-    "sweep": 12,
+    "tuning": 10,
+    "backup": 11,
+    "cli": 12,
+    "train": 13,
+    "sweep": 13,
 }
 """Parts of the engine; a part imports only from lower layers, and of its own layer only from its own package.
 

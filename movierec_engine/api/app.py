@@ -17,11 +17,7 @@ from movierec_engine.api.errors import answer_to
 from movierec_engine.api.fixed_addresses import FixedAddresses
 from movierec_engine.api.home_service import HomeService
 from movierec_engine.api.incoming import ENDPOINT
-from movierec_engine.api.index_reloader import IndexReloader, ServingState
 from movierec_engine.api.live_experiment import LiveExperiment
-from movierec_engine.api.live_exploration import LiveExploration
-from movierec_engine.api.live_feedback import LiveFeedback
-from movierec_engine.api.live_rules import LiveRules
 from movierec_engine.api.logs import access_log
 from movierec_engine.api.metrics import Metrics
 from movierec_engine.api.middleware import Envelope, behind_proxies
@@ -41,6 +37,10 @@ from movierec_engine.api.workers import Workers
 from movierec_engine.data.ratings import Movies
 from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.feedback.config import url_of_environment
+from movierec_engine.serving.index_reloader import IndexReloader, ServingState
+from movierec_engine.serving.live_exploration import LiveExploration
+from movierec_engine.serving.live_feedback import LiveFeedback
+from movierec_engine.serving.live_rules import LiveRules
 from movierec_engine.store import ArtifactStore
 from movierec_engine.store.storage import Location
 

@@ -4,11 +4,11 @@ import os
 import re
 from dataclasses import dataclass, field
 
-from movierec_engine.api.pictures import PicturesConfig
 from movierec_engine.errors import ConfigError
 from movierec_engine.feedback.experiments import ExperimentConfig
 from movierec_engine.recommending.exploration import ExplorationConfig
 from movierec_engine.recommending.rows.config import RowsConfig
+from movierec_engine.serving.pictures import PicturesConfig
 
 FOLLOW = ("promoted", "latest")
 MOST_WORKERS = 4

@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierec_engine.api.answers import Home, HomeMovie
-from movierec_engine.api.exploration_pool import exploration_of
 from movierec_engine.api.incoming import REQUEST_ID, incoming
-from movierec_engine.api.list_making import list_for
-from movierec_engine.api.live_exploration import LiveExploration, Propensities, explore
-from movierec_engine.api.loaded_index import LoadedIndex
-from movierec_engine.api.person import Person
 from movierec_engine.api.requests import HomeRequest, PersonalRequest
 from movierec_engine.errors import StoreError
 from movierec_engine.feedback.events import MAX_LIST
 from movierec_engine.recommending.rules.active import ActiveRules
+from movierec_engine.serving.exploration_pool import exploration_of
+from movierec_engine.serving.list_making import list_for
+from movierec_engine.serving.live_exploration import LiveExploration, Propensities, explore
+from movierec_engine.serving.loaded_index import LoadedIndex
+from movierec_engine.serving.person import Person
 
 
 def explored_row(

@@ -7,11 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from movierec_engine.api.catalogue import add_movie
 from movierec_engine.api.display_titles import display_title
-from movierec_engine.api.list_making import list_for
-from movierec_engine.api.loaded_index import LoadedIndex
-from movierec_engine.api.person import Person
 from movierec_engine.api.requests import Filters, HomeRequest, PersonalRequest
 from movierec_engine.api.trends import TrendScores
 from movierec_engine.models.top_k import best
@@ -22,6 +18,10 @@ from movierec_engine.recommending.rows.genres import favourites
 from movierec_engine.recommending.rows.seeds import seeds
 from movierec_engine.recommending.rules.active import ActiveRules
 from movierec_engine.recommending.similar_taste import mixed
+from movierec_engine.serving.catalogue import add_movie
+from movierec_engine.serving.list_making import list_for
+from movierec_engine.serving.loaded_index import LoadedIndex
+from movierec_engine.serving.person import Person
 
 FOR_YOU, POPULAR, TRENDING, RISING, SERIES, GEMS = (
     "for-you",

@@ -15,12 +15,7 @@ from movierec_engine.api.errors import ApiError
 from movierec_engine.api.home_exploration import explored_row, places_of
 from movierec_engine.api.home_rows import FOR_YOU, POPULAR, HomeRows
 from movierec_engine.api.live_experiment import LiveExperiment
-from movierec_engine.api.live_exploration import LiveExploration, Propensities
-from movierec_engine.api.live_feedback import LiveFeedback
-from movierec_engine.api.live_rules import LiveRules
-from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.model_service import ModelService, about
-from movierec_engine.api.person import Person, of_history, of_user
 from movierec_engine.api.requests import HomeRequest, RowRequest
 from movierec_engine.api.trends import Trends
 from movierec_engine.feedback import ListContext
@@ -28,6 +23,11 @@ from movierec_engine.feedback.events import MAX_LIST
 from movierec_engine.feedback.experiments import Variant
 from movierec_engine.recommending.rows.composition import compose
 from movierec_engine.recommending.rules.active import ActiveRules
+from movierec_engine.serving.live_exploration import LiveExploration, Propensities
+from movierec_engine.serving.live_feedback import LiveFeedback
+from movierec_engine.serving.live_rules import LiveRules
+from movierec_engine.serving.loaded_index import LoadedIndex
+from movierec_engine.serving.person import Person, of_history, of_user
 
 OWN = (FOR_YOU, POPULAR)
 """The rows that are the person's own list, which is /api/recommend's."""

@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from movierec_engine.api.answers import About, Experiments, Recommendations, RecommendedMovie
-from movierec_engine.api.index_reloader import IndexReloader
-from movierec_engine.api.live_exploration import NotedAnswer, Propensities
-from movierec_engine.api.live_feedback import LiveFeedback
-from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.data.rating_scale import least_like
 from movierec_engine.feedback import FeedbackError
 from movierec_engine.feedback.experiments import ExperimentConfig, Variant
 from movierec_engine.feedback.summary import interleaving_duels, variant_rates
+from movierec_engine.serving.index_reloader import IndexReloader
+from movierec_engine.serving.live_exploration import NotedAnswer, Propensities
+from movierec_engine.serving.live_feedback import LiveFeedback
+from movierec_engine.serving.loaded_index import LoadedIndex
 from movierec_engine.store import is_refitted, measured_version
 
 log = logging.getLogger(__name__)

@@ -17,11 +17,7 @@ from movierec_engine.api.answers import (
 )
 from movierec_engine.api.cursors import Cursors, ListName
 from movierec_engine.api.errors import ApiError
-from movierec_engine.api.live_feedback import LiveFeedback
-from movierec_engine.api.live_rules import LiveRules
-from movierec_engine.api.loaded_index import LoadedIndex, ranked_items
 from movierec_engine.api.model_service import ModelService, about
-from movierec_engine.api.person import Person, of_history, of_user
 from movierec_engine.api.requests import SearchRequest, SimilarRequest
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.data.nouns import called
@@ -29,6 +25,10 @@ from movierec_engine.models.vectors import cosines
 from movierec_engine.recommending.rules.active import UnmetRule
 from movierec_engine.recommending.rules.arranging import More, arrange
 from movierec_engine.recommending.similar_taste import mixed
+from movierec_engine.serving.live_feedback import LiveFeedback
+from movierec_engine.serving.live_rules import LiveRules
+from movierec_engine.serving.loaded_index import LoadedIndex, ranked_items
+from movierec_engine.serving.person import Person, of_history, of_user
 
 FOUND: tuple[How, ...] = ("exact", "prefix", "words", "typos")
 """How a movie was found by title, by title_search's number."""

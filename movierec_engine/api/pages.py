@@ -11,7 +11,6 @@ from movierec_engine.api.display_titles import display_title
 from movierec_engine.api.endpoints import Topic
 from movierec_engine.api.home_service import HomeService
 from movierec_engine.api.known_ids import MovieId, UserId
-from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.model_service import ModelService, about
 from movierec_engine.api.movie_service import MovieService
 from movierec_engine.api.parameters import RequestModel, text
@@ -20,6 +19,7 @@ from movierec_engine.api.requests import ForModel, HomeRequest, NoParameters, Se
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.data.nouns import MOVIES
 from movierec_engine.data.rating_scale import MOVIELENS
+from movierec_engine.serving.loaded_index import LoadedIndex
 
 SIMILAR = 12
 ROW = 12

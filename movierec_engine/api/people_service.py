@@ -23,10 +23,7 @@ from movierec_engine.api.answers import (
     Undone,
     User,
 )
-from movierec_engine.api.catalogue import add_movie
 from movierec_engine.api.errors import ApiError
-from movierec_engine.api.live_feedback import LiveFeedback
-from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.model_service import ModelService, about
 from movierec_engine.api.movie_service import place_of
 from movierec_engine.api.requests import FeedbackRequest, InterviewRequest, UndoRequest, UserRequest
@@ -37,6 +34,9 @@ from movierec_engine.errors import StoreError
 from movierec_engine.feedback import FeedbackEvent, IdempotencyConflict, InvalidFeedback, UnknownEvent, UserState
 from movierec_engine.feedback.events import Kind, check_not_ahead
 from movierec_engine.recommending.dials import Dials, rerank
+from movierec_engine.serving.catalogue import add_movie
+from movierec_engine.serving.live_feedback import LiveFeedback
+from movierec_engine.serving.loaded_index import LoadedIndex
 from movierec_engine.store import Artifact, kinds
 
 QUESTIONS_FILE = "questions.parquet"

@@ -33,16 +33,9 @@ from movierec_engine.api.answers import (
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.cursors import Cursors, ListName
 from movierec_engine.api.errors import ApiError
-from movierec_engine.api.exploration_pool import exploration_of
 from movierec_engine.api.incoming import REQUEST_ID, incoming
-from movierec_engine.api.list_making import Found, MadeList, Mask, dialled, found_for, list_for
 from movierec_engine.api.live_experiment import LiveExperiment
-from movierec_engine.api.live_exploration import LiveExploration, NotedAnswer, Propensities, explore
-from movierec_engine.api.live_feedback import LiveFeedback
-from movierec_engine.api.live_rules import LiveRules
-from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.model_service import ModelService, about
-from movierec_engine.api.person import Person, of_history, of_user
 from movierec_engine.api.requests import BatchRequest, PersonalRequest, RecommendRequest
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.data.nouns import called
@@ -53,6 +46,13 @@ from movierec_engine.recommending.cold_items import mix
 from movierec_engine.recommending.explanation import reasons_to_show, sentence
 from movierec_engine.recommending.fold_in import POPULARITY
 from movierec_engine.recommending.rules.active import ActiveRules
+from movierec_engine.serving.exploration_pool import exploration_of
+from movierec_engine.serving.list_making import Found, MadeList, Mask, dialled, found_for, list_for
+from movierec_engine.serving.live_exploration import LiveExploration, NotedAnswer, Propensities, explore
+from movierec_engine.serving.live_feedback import LiveFeedback
+from movierec_engine.serving.live_rules import LiveRules
+from movierec_engine.serving.loaded_index import LoadedIndex
+from movierec_engine.serving.person import Person, of_history, of_user
 
 REASONS = 5
 """Contributions that are shown of each explanation."""

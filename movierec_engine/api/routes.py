@@ -28,7 +28,6 @@ from movierec_engine.api.config import ADMIN, READ, WRITE
 from movierec_engine.api.endpoints import Topic
 from movierec_engine.api.home_service import HomeService
 from movierec_engine.api.live_experiment import LiveExperiment
-from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.metrics import EXPOSITION, Metrics
 from movierec_engine.api.model_service import ModelService
 from movierec_engine.api.movie_service import MovieService
@@ -56,6 +55,7 @@ from movierec_engine.api.requests import (
     UserRequest,
 )
 from movierec_engine.api.rules_service import RulesService
+from movierec_engine.serving.live_feedback import LiveFeedback
 
 
 def recommendations(service: RecommendationService) -> Topic:

@@ -6,16 +6,16 @@ from typing import TypeVar
 
 from movierec_engine.api.answers import RulesTrial, ScenarioRules
 from movierec_engine.api.errors import STORE_UNAVAILABLE, ApiError
-from movierec_engine.api.live_feedback import LiveFeedback
-from movierec_engine.api.live_rules import LiveRules
-from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.model_service import ModelService
-from movierec_engine.api.person import of_user
 from movierec_engine.api.requests import PersonalRequest, PublishRulesRequest, RollBackRulesRequest, TryRulesRequest
 from movierec_engine.api.rules_trial import try_rules
 from movierec_engine.recommending.rules.document import RuleDocument
 from movierec_engine.recommending.rules.errors import RuleError, RulesMovedError
 from movierec_engine.recommending.rules.versions import NONE, publish_rules, roll_back_rules, rules_history
+from movierec_engine.serving.live_feedback import LiveFeedback
+from movierec_engine.serving.live_rules import LiveRules
+from movierec_engine.serving.loaded_index import LoadedIndex
+from movierec_engine.serving.person import of_user
 
 T = TypeVar("T")
 MOST_VERSIONS = 50

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from movierec_engine.api.answers import RulesTrial, TriedList
-from movierec_engine.api.list_making import list_for
-from movierec_engine.api.loaded_index import LoadedIndex
-from movierec_engine.api.person import Person
 from movierec_engine.api.requests import PersonalRequest
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.recommending.rules.active import ActiveRules
 from movierec_engine.recommending.rules.compiled import CompiledRules
 from movierec_engine.recommending.rules.document import RuleDocument
+from movierec_engine.serving.list_making import list_for
+from movierec_engine.serving.loaded_index import LoadedIndex
+from movierec_engine.serving.person import Person
 
 SHOWN = 5
 """Lists that are shown before and after."""

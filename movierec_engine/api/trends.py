@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from movierec_engine.api.live_feedback import LiveFeedback
-from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.errors import MovierecError
 from movierec_engine.recommending.rows import trends
 from movierec_engine.recommending.rows.config import RowsConfig
 from movierec_engine.recommending.rows.ratings_by_item import DAY, NO_LIKES, LikesByDay
+from movierec_engine.serving.live_feedback import LiveFeedback
+from movierec_engine.serving.loaded_index import LoadedIndex
 
 log = logging.getLogger(__name__)
 

@@ -65,14 +65,14 @@ def dry_run(
     scenario: str, file: Path, artifacts: Location, data_set: str, users: int, region: str | None, k: int
 ) -> None:
     """Say what rules would do to the served lists of some users at this moment; nothing changes."""
-    from movierec_engine.api.live_rules import LiveRules
-    from movierec_engine.api.person import of_user
     from movierec_engine.api.requests import PersonalRequest
     from movierec_engine.api.rules_trial import try_rules
     from movierec_engine.feedback import FeedbackLogs
     from movierec_engine.pipeline.data import choose_data_set
     from movierec_engine.pipeline.export import index_to_export
     from movierec_engine.reporting import numbers
+    from movierec_engine.serving.live_rules import LiveRules
+    from movierec_engine.serving.person import of_user
     from movierec_engine.store import ArtifactStore
 
     document, store = read_rules(file), ArtifactStore(artifacts)
@@ -105,10 +105,10 @@ def publish(
     scenario: str, file: Path, artifacts: Location, data_set: str, by: str, note: str, based_on: str | None
 ) -> None:
     """Let the rules of a file hold from now on, at every host within a second; they are checked first."""
-    from movierec_engine.api.live_rules import LiveRules
     from movierec_engine.pipeline.data import choose_data_set
     from movierec_engine.pipeline.export import index_to_export
     from movierec_engine.recommending.rules.versions import publish_rules
+    from movierec_engine.serving.live_rules import LiveRules
     from movierec_engine.store import ArtifactStore
 
     document, store = read_rules(file), ArtifactStore(artifacts)

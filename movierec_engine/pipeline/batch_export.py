@@ -8,8 +8,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from movierec_engine.api.live_feedback import LiveFeedback
-from movierec_engine.api.live_rules import LiveRules
 from movierec_engine.api.metrics import Metrics
 from movierec_engine.errors import MovierecError
 from movierec_engine.feedback import FeedbackLogs
@@ -17,6 +15,8 @@ from movierec_engine.pipeline.data import choose_data_set
 from movierec_engine.pipeline.export import index_to_export, make_lists, of_tier, read_users
 from movierec_engine.pipeline.export_config import ExportConfig
 from movierec_engine.pipeline.export_target import target_of
+from movierec_engine.serving.live_feedback import LiveFeedback
+from movierec_engine.serving.live_rules import LiveRules
 from movierec_engine.store import Artifact, ArtifactStore, kinds
 
 

@@ -17,11 +17,6 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
-from movierec_engine.api.index_reloader import IndexReloader
-from movierec_engine.api.list_making import MadeList, list_for
-from movierec_engine.api.live_feedback import LiveFeedback
-from movierec_engine.api.loaded_index import LoadedIndex
-from movierec_engine.api.person import of_user
 from movierec_engine.api.requests import PersonalRequest
 from movierec_engine.data.catalogue import ACTIVITY_FROM, activity_tier
 from movierec_engine.data.id_map import Ids, PublicId, as_ids
@@ -35,6 +30,11 @@ from movierec_engine.recommending.rules.arranging import arrange, arrange_lists
 from movierec_engine.recommending.rules.candidates import more_of
 from movierec_engine.reporting.progress import advance, step
 from movierec_engine.retrieval.index import PERSONAL, RetrievalIndex
+from movierec_engine.serving.index_reloader import IndexReloader
+from movierec_engine.serving.list_making import MadeList, list_for
+from movierec_engine.serving.live_feedback import LiveFeedback
+from movierec_engine.serving.loaded_index import LoadedIndex
+from movierec_engine.serving.person import of_user
 from movierec_engine.store import ArtifactStore
 from movierec_engine.store.files import fsync, replace_file
 

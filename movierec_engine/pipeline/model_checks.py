@@ -34,7 +34,7 @@ from movierec_engine.retrieval.rated import RatedMovies
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, kinds
 
 if TYPE_CHECKING:
-    from movierec_engine.api.loaded_index import LoadedIndex, RankedItems
+    from movierec_engine.serving.loaded_index import LoadedIndex, RankedItems
 
 PARITY_USERS = 1000
 """Users whose lists are asked of the API's code, to be compared with the evaluated ones."""
@@ -179,10 +179,10 @@ def nothing_rated_is_served(store: ArtifactStore, faiss_index: Artifact) -> Find
     Everybody in the raw ratings is asked for, be they in training or not, or 10,000 people at random of more; and for
     all of them the index must know every rating.
     """
-    from movierec_engine.api.list_making import list_for
-    from movierec_engine.api.loaded_index import SHORT_LIST
-    from movierec_engine.api.person import of_user
     from movierec_engine.api.requests import RecommendRequest
+    from movierec_engine.serving.list_making import list_for
+    from movierec_engine.serving.loaded_index import SHORT_LIST
+    from movierec_engine.serving.person import of_user
 
     splits = store.resolve(store.resolve(faiss_index.parents[kinds.TRAINED_MODEL]).parents[kinds.SPLITS])
     rated = RatedMovies.of(Ratings.load(raw_ratings_of(store, splits).verify().folder).table)
@@ -259,8 +259,8 @@ def answered_lists(
 
 def _folded_in(served: "LoadedIndex", known: Interactions) -> Callable[[int, int], "RankedItems"]:
     """Answers a user index and a k with the best items of a history that is folded in, the mask's left out."""
-    from movierec_engine.api.loaded_index import ranked_items
     from movierec_engine.recommending.fold_in import Taste, recommend
+    from movierec_engine.serving.loaded_index import ranked_items
 
     scorer, popularity = served.index.fold_in_scorer, served.index.popularity
     histories = known.history(scorer.history_values)
@@ -279,7 +279,7 @@ def _served(store: ArtifactStore, faiss_index: Artifact) -> "LoadedIndex":
 
     Without the search and the places of new movies, which take seconds to make and which no check asks for.
     """
-    from movierec_engine.api.index_reloader import IndexReloader
+    from movierec_engine.serving.index_reloader import IndexReloader
 
     promoted, data_set = _Promoted(store, faiss_index), faiss_index.slot.data_set
     releases = IndexReloader(promoted, data_set=data_set, remembered=MASKED_USERS, warm=False)

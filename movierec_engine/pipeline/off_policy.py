@@ -24,11 +24,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from movierec_engine.api.exploration_pool import exploration_of
-from movierec_engine.api.list_making import MadeList, list_for
-from movierec_engine.api.live_exploration import Impressions, kept
-from movierec_engine.api.loaded_index import LoadedIndex
-from movierec_engine.api.person import of_user
 from movierec_engine.api.requests import PersonalRequest
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.data.rating_scale import least_like
@@ -44,6 +39,11 @@ from movierec_engine.recommending.rules.document import RuleDocument
 from movierec_engine.recommending.rules.versions import RULES_FILE
 from movierec_engine.reporting import numbers
 from movierec_engine.reporting.progress import advance, step
+from movierec_engine.serving.exploration_pool import exploration_of
+from movierec_engine.serving.list_making import MadeList, list_for
+from movierec_engine.serving.live_exploration import Impressions, kept
+from movierec_engine.serving.loaded_index import LoadedIndex
+from movierec_engine.serving.person import of_user
 from movierec_engine.store import Artifact, ArtifactStore, content_key, kinds
 
 Assumption = Literal["movie", "place"]

@@ -2,13 +2,13 @@
 
 from datetime import UTC, datetime
 
-from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.pipeline.logged_lists import LoggedList
 from movierec_engine.recommending.rules.active import ActiveRules
 from movierec_engine.recommending.rules.compiled import CompiledRules
 from movierec_engine.recommending.rules.document import RuleDocument
 from movierec_engine.recommending.rules.versions import rules_version
+from movierec_engine.serving.loaded_index import LoadedIndex
 from movierec_engine.store import ArtifactStore
 
 THEN, NONE = "then", "none"

@@ -189,7 +189,7 @@ def test_a_refusal_is_logged_once_however_often_the_store_changes(
     publish("ease")
     client.get("/api/recommend?user_id=1")
     damage(publish("ease"))
-    logger = logging.getLogger("movierec_engine.api.index_reloader")
+    logger = logging.getLogger("movierec_engine.serving.index_reloader")
     logger.addHandler(caplog.handler)
     logger.propagate = False
     try:

@@ -6,16 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from movierec_engine.api.exploration_pool import exploration_of
-from movierec_engine.api.list_making import list_for
-from movierec_engine.api.live_exploration import Impressions
-from movierec_engine.api.loaded_index import LoadedIndex
-from movierec_engine.api.person import Person, of_user
 from movierec_engine.api.requests import PersonalRequest
 from movierec_engine.feedback import UserState
 from movierec_engine.pipeline.export import index_to_export
 from movierec_engine.recommending.exploration import ExplorationConfig
 from movierec_engine.recommending.rules.active import ActiveRules
+from movierec_engine.serving.exploration_pool import exploration_of
+from movierec_engine.serving.list_making import list_for
+from movierec_engine.serving.live_exploration import Impressions
+from movierec_engine.serving.loaded_index import LoadedIndex
+from movierec_engine.serving.person import Person, of_user
 from movierec_engine.store import Artifact, ArtifactStore
 
 REQUEST = PersonalRequest(top_k=2)

@@ -9,7 +9,6 @@ from flask.testing import FlaskClient
 from movierec_engine.api.access import ApiKeys
 from movierec_engine.api.answers import SimilarMovies
 from movierec_engine.api.app import create_app
-from movierec_engine.api.catalogue import Mask, MovieCatalogue
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.cursors import Cursors
 from movierec_engine.api.endpoints import Topic, register
@@ -19,6 +18,7 @@ from movierec_engine.api.openapi import describe
 from movierec_engine.api.parameters import text
 from movierec_engine.api.requests import Filters, PersonalRequest, SimilarRequest
 from movierec_engine.api.workers import Workers
+from movierec_engine.serving.catalogue import Mask, MovieCatalogue
 from movierec_engine.store import ArtifactStore
 from worlds import Publish
 
@@ -40,7 +40,7 @@ class WordsCatalogue(MovieCatalogue):
 def topic(store: ArtifactStore, publish: Publish, monkeypatch: pytest.MonkeyPatch) -> tuple[FlaskClient, Topic]:
     """An API with an endpoint whose lists can be narrowed by a part of titles."""
     publish()
-    monkeypatch.setattr("movierec_engine.api.index_reloader.MovieCatalogue", WordsCatalogue)
+    monkeypatch.setattr("movierec_engine.serving.index_reloader.MovieCatalogue", WordsCatalogue)
     app, topic = create_app(store.root), Topic("movies")
     of_app = app.extensions["movierec"]
     models = ModelService(of_app["reloader"], store, Workers(None, 1))

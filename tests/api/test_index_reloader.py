@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from movierec_engine.api.app import create_app
-from movierec_engine.api.catalogue import MovieCatalogue
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.api.index_reloader import IndexReloader
 from movierec_engine.api.model_service import ModelService
 from movierec_engine.api.workers import Workers, forget
 from movierec_engine.errors import ConfigError
 from movierec_engine.feedback.experiments import ExperimentConfig, Variant
+from movierec_engine.serving.catalogue import MovieCatalogue
+from movierec_engine.serving.index_reloader import IndexReloader
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 from worlds import Publish, small_index
 

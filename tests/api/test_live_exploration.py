@@ -186,7 +186,7 @@ def test_lists_go_on_by_the_last_counts_while_the_log_cannot_be_read(
         raise FeedbackError("the log is away")
 
     monkeypatch.setattr(SqliteLog, "impressions", away)
-    monkeypatch.setattr("movierec_engine.api.live_exploration.COUNT_SECONDS", -1.0)
+    monkeypatch.setattr("movierec_engine.serving.live_exploration.COUNT_SECONDS", -1.0)
     fresh = exploring(store, NEW)
     assert len(movie_ids(ask(fresh, "r1"))) == 3
     assert "older counts of what was shown: the log is away" in caplog.text

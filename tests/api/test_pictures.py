@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from movierec_engine.api.app import create_app
-from movierec_engine.api.catalogue import MovieCatalogue
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.api.pictures import PicturesConfig
 from movierec_engine.data.config import ColumnNames, DataConfig
 from movierec_engine.data.ratings import Movies
 from movierec_engine.data.readers import read_movies
 from movierec_engine.errors import ConfigError
+from movierec_engine.serving.catalogue import MovieCatalogue
+from movierec_engine.serving.pictures import PicturesConfig
 from movierec_engine.store import ArtifactStore
 from worlds import Publish, small_index
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.api.loaded_index import ranked_items
 from movierec_engine.api.recommendation_service import _reason
 from movierec_engine.models.explanation import Explanation
+from movierec_engine.serving.loaded_index import ranked_items
 from movierec_engine.store import Artifact, ArtifactStore
 from worlds import MOVIES, Publish
 
@@ -288,7 +288,7 @@ def test_a_remembered_list_is_as_long_as_asked_for_whatever_is_left_out_of_it(
     store: ArtifactStore, publish: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three movies are remembered; where two of them were dismissed since, the list is made anew."""
-    monkeypatch.setattr("movierec_engine.api.loaded_index.SHORT_LIST", 3)
+    monkeypatch.setattr("movierec_engine.serving.loaded_index.SHORT_LIST", 3)
     publish()
     client = create_app(store.root, ServingConfig(remembered_lists=8)).test_client()
     assert movies(client.get("/api/recommend?user_id=7&top_k=3").json) == [10, 20, 30]

@@ -21,7 +21,6 @@ from test_home import index_of, rated_world
 
 from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.api.live_rules import LiveRules
 from movierec_engine.models import ALS
 from movierec_engine.pipeline.export import index_to_export
 from movierec_engine.recommending.rules.compiled import CompiledRules
@@ -29,6 +28,7 @@ from movierec_engine.recommending.rules.document import MOST_BYTES, MOST_RULES, 
 from movierec_engine.recommending.rules.errors import RuleError
 from movierec_engine.recommending.rules.item_columns import ItemColumns
 from movierec_engine.recommending.rules.versions import current_rules, publish_rules, rules_history
+from movierec_engine.serving.live_rules import LiveRules
 from movierec_engine.store import ArtifactStore, Slot
 
 PublishLine = Callable[..., Any]

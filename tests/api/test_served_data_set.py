@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.api.index_reloader import IndexReloader
 from movierec_engine.cli.main import cli
+from movierec_engine.serving.index_reloader import IndexReloader
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 from worlds import small_index
 

@@ -11,8 +11,8 @@ from ports import free_port
 from waiting import soon
 from webserver import Webserver
 
-from movierec_engine.api.index_reloader import IndexReloader
 from movierec_engine.cli.demo import dagster_home, stop
+from movierec_engine.serving.index_reloader import IndexReloader
 from movierec_engine.store import SERVING, ArtifactStore, Slot
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,6 @@ from object_store import ObjectStoreServer
 from postgres import SUPERUSER, postgres
 
 from movierec_engine.api.app import create_app
-from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.metrics import Metrics
 from movierec_engine.cli.main import cli
 from movierec_engine.errors import ConfigError, DataError, MovierecError, StoreError
@@ -23,6 +22,7 @@ from movierec_engine.pipeline.batch_export import export_lists
 from movierec_engine.pipeline.export import ListParts, index_to_export, make_lists, read_users
 from movierec_engine.pipeline.export_config import ExportConfig
 from movierec_engine.pipeline.export_target import ListFile, target_of
+from movierec_engine.serving.live_feedback import LiveFeedback
 from movierec_engine.store import ArtifactStore, Slot
 from movierec_engine.store.objects import Objects
 from worlds import small_index

@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from release_world import GOOD, METRIC, NEW, NOISE, World
 
-from movierec_engine.api.index_reloader import IndexReloader
 from movierec_engine.errors import MovierecError, StoreError
 from movierec_engine.release import decisions, manual
 from movierec_engine.release.decisions import KEPT, PROMOTED, REFUSED, UNCHANGED
+from movierec_engine.serving.index_reloader import IndexReloader
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, kinds, replace_file
 
 TESTS = Path(__file__).parents[1]

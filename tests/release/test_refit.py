@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movierec_engine import pipeline, release
-from movierec_engine.api.index_reloader import IndexReloader
 from movierec_engine.config import Settings, load_settings
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.interactions import Interactions
@@ -30,6 +29,7 @@ from movierec_engine.release.refit import epochs_kept, find_refitted_index, refi
 from movierec_engine.release.retention import prune
 from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.retrieval.masks import serving_mask
+from movierec_engine.serving.index_reloader import IndexReloader
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, is_refitted, measured_index
 from movierec_engine.training.config import EarlyStoppingConfig
 from movierec_engine.training.state import EarlyStopping

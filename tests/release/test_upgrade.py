@@ -14,7 +14,6 @@ import pytest
 from camps import camps_settings, write_camps
 
 from movierec_engine import pipeline
-from movierec_engine.api.index_reloader import IndexReloader
 from movierec_engine.backup import back_up, restore
 from movierec_engine.config import load_settings
 from movierec_engine.errors import StoreError
@@ -24,6 +23,7 @@ from movierec_engine.models.registry import load_model
 from movierec_engine.release import decide_release, manual
 from movierec_engine.release.decisions import decisions, releases
 from movierec_engine.retrieval.index import RetrievalIndex
+from movierec_engine.serving.index_reloader import IndexReloader
 from movierec_engine.store import SERVING, ArtifactStore, Slot, kinds
 
 STORE = Path(__file__).with_name("store_of_0_1_0.tar.xz")

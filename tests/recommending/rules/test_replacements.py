@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rule_worlds import arranged
 
-from movierec_engine.api.live_exploration import Pool, PooledPlaces, explore
 from movierec_engine.recommending.exploration import ExplorationConfig, ListExploration
 from movierec_engine.recommending.rules.active import ActiveCap, ActiveRules, ActiveShare
 from movierec_engine.recommending.rules.replacements import replacements
+from movierec_engine.serving.live_exploration import Pool, PooledPlaces, explore
 
 N, K = 16, 6
 Limit = ActiveShare | ActiveCap

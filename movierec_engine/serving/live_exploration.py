@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierec_engine.api.answers import Recommendations
-from movierec_engine.api.live_feedback import LiveFeedback
-from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.feedback import FeedbackError, ListContext
 from movierec_engine.feedback.events import MAX_LIST
 from movierec_engine.recommending.cold_items import ColdItems
 from movierec_engine.recommending.exploration import ExplorationConfig, ListExploration, draw
+from movierec_engine.serving.live_feedback import LiveFeedback
+from movierec_engine.serving.loaded_index import LoadedIndex
 
 log = logging.getLogger(__name__)
 

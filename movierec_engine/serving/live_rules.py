@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from weakref import WeakKeyDictionary
 
-from movierec_engine.api.catalogue import MovieCatalogue
-from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.errors import MovierecError
 from movierec_engine.recommending.rules.active import ActiveRules
 from movierec_engine.recommending.rules.compiled import CompiledRules
 from movierec_engine.recommending.rules.document import SCENARIOS, RuleDocument
 from movierec_engine.recommending.rules.versions import current_rules, pointer_of
+from movierec_engine.serving.catalogue import MovieCatalogue
+from movierec_engine.serving.loaded_index import LoadedIndex
 from movierec_engine.store import ArtifactStore
 
 log = logging.getLogger(__name__)

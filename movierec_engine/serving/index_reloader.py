@@ -8,14 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
-from movierec_engine.api.catalogue import MovieCatalogue
-from movierec_engine.api.lineage import Lineage
-from movierec_engine.api.loaded_index import LoadedIndex
-from movierec_engine.api.pictures import PicturesConfig
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import MovierecError, StoreError
 from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.retrieval.masks import no_mask, serving_mask
+from movierec_engine.serving.catalogue import MovieCatalogue
+from movierec_engine.serving.lineage import Lineage
+from movierec_engine.serving.loaded_index import LoadedIndex
+from movierec_engine.serving.pictures import PicturesConfig
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, is_refitted, kinds, measured_index
 
 log = logging.getLogger(__name__)

@@ -11,15 +11,15 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from movierec_engine.api.list_making import MadeList, list_for
-from movierec_engine.api.live_exploration import Impressions, Pool, PooledPlaces
-from movierec_engine.api.loaded_index import LoadedIndex
-from movierec_engine.api.person import Person
 from movierec_engine.api.requests import PersonalRequest
 from movierec_engine.models.top_k import highest
 from movierec_engine.recommending.exploration import ExplorationConfig, ListExploration
 from movierec_engine.recommending.rules.active import DEPTH, ActiveRules
 from movierec_engine.recommending.rules.replacements import replacements
+from movierec_engine.serving.list_making import MadeList, list_for
+from movierec_engine.serving.live_exploration import Impressions, Pool, PooledPlaces
+from movierec_engine.serving.loaded_index import LoadedIndex
+from movierec_engine.serving.person import Person
 
 
 def exploration_of(

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.parameters import RatedMovie
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.data.interactions import OF_ORDER
@@ -21,6 +20,7 @@ from movierec_engine.feedback import UserState
 from movierec_engine.recommending.fold_in import Taste
 from movierec_engine.recommending.live_taste import LiveTaste
 from movierec_engine.retrieval.index import PERSONAL
+from movierec_engine.serving.loaded_index import LoadedIndex
 
 
 @dataclass(frozen=True, eq=False)

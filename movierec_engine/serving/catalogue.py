@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from movierec_engine.api.answers import Movie
 from movierec_engine.api.errors import ApiError
-from movierec_engine.api.lineage import Lineage
-from movierec_engine.api.pictures import PicturesConfig
 from movierec_engine.api.requests import Filters
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.id_map import PublicId
@@ -26,6 +24,8 @@ from movierec_engine.recommending.rows.series import MovieSeries
 from movierec_engine.recommending.rules.item_columns import ItemColumns
 from movierec_engine.recommending.title_search import TitleSearch
 from movierec_engine.retrieval.index import RetrievalIndex
+from movierec_engine.serving.lineage import Lineage
+from movierec_engine.serving.pictures import PicturesConfig
 
 Mask = NDArray[np.bool_]
 SERIES = "series"

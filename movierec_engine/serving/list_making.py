@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierec_engine.api.errors import ApiError
-from movierec_engine.api.loaded_index import LoadedIndex, ranked_items
-from movierec_engine.api.person import Person, items_of
 from movierec_engine.api.requests import PersonalRequest
 from movierec_engine.data.nouns import called
 from movierec_engine.models.top_k import best
@@ -19,6 +17,8 @@ from movierec_engine.recommending.dials import rerank_all
 from movierec_engine.recommending.rules.active import ActiveRules, UnmetRule
 from movierec_engine.recommending.rules.arranging import NOTHING, arrange
 from movierec_engine.retrieval.index import PERSONAL
+from movierec_engine.serving.loaded_index import LoadedIndex, ranked_items
+from movierec_engine.serving.person import Person, items_of
 
 CANDIDATES = 100
 """The model's best movies among which dials choose, at least; four times the list where that is more."""
