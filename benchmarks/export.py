@@ -28,7 +28,6 @@ from rules import RULES
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from movierec_engine.api.metrics import Metrics
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.id_map import IdMap, Ids
 from movierec_engine.data.ratings import MOVIES_SCHEMA
@@ -148,7 +147,7 @@ def measured(
 ) -> Measured:
     """Export once."""
     started, cpu = time.perf_counter(), time.process_time()
-    live = LiveFeedback(FeedbackLogs(store.root), Metrics())
+    live = LiveFeedback(FeedbackLogs(store.root))
     lists = make_lists(served, live, folder / "parts", k, only, rules=rules)
     made = time.perf_counter() - started
     target = folder / "lists.parquet"

@@ -23,7 +23,6 @@ import pyarrow.parquet as pq
 
 from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.api.metrics import Metrics
 from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.pipeline import find_trained_model
 from movierec_engine.pipeline.export import index_to_export, make_lists
@@ -63,7 +62,7 @@ def main() -> None:
         publish_rules(store, data_set, "mail", RULES, by="benchmarks/rules.py")
         rows = [latency_row(store, "every list computed", 0), latency_row(store, "lists remembered", 8192)]
         served = index_to_export(store, data_set)
-        live = LiveFeedback(FeedbackLogs(Path(folder) / "log", ""), Metrics())
+        live = LiveFeedback(FeedbackLogs(Path(folder) / "log", ""))
         active = LiveRules(store, store).active(served, "mail")
         rates = []
         for number, rules in enumerate((None, active) * 3):

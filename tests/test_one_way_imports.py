@@ -37,14 +37,6 @@ LAYERS = {
     "models.ensemble.fusion_weights": 6,
     "models.ensemble.member_selection": 6,
     "tracking": 5,
-    "serving.pictures": 4,
-    **dict.fromkeys(
-        (
-            *("api.answers", "api.config", "api.errors", "api.incoming", "api.known_ids", "api.metrics"),
-            *("api.parameters", "api.rendering", "api.requests"),
-        ),
-        5,
-    ),  # what serving still has from the API
     "serving": 6,
     "api": 7,
     "config": 8,
@@ -188,6 +180,14 @@ def test_the_assets_and_the_dashboard_do_not_import_each_other() -> None:
 )
 def test_loading_imports_nothing_heavy(module: str) -> None:
     program = f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert result.stdout.strip() == "[]"
+
+
+def test_lists_are_made_without_a_web_server() -> None:
+    modules = [module_name(path) for path in (ROOT / "movierec_engine" / "serving").glob("*.py")]
+    web = ("flask", "werkzeug", "pydantic", "prometheus_client", "gunicorn")
+    program = f"import sys, {', '.join(modules)}; print([name for name in {web!r} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert result.stdout.strip() == "[]"
 

@@ -87,7 +87,7 @@ def create_app(
     workers = Workers.of_environment(limits.worker_count)
     service = ModelService(reloader, store, workers)
     live = LiveFeedback(
-        FeedbackLogs(store.root, url_of_environment() if feedback_url is None else feedback_url), metrics
+        FeedbackLogs(store.root, url_of_environment() if feedback_url is None else feedback_url), metrics.count
     )
     experiment = LiveExperiment(limits.experiment, reloader, live)
     cursors = Cursors(secret_of_environment(), limits.cursor_seconds)

@@ -12,10 +12,10 @@ from werkzeug.wrappers import Request
 
 from movierec_engine.api.access import ApiKeys
 from movierec_engine.api.config import OPEN, READ, ServingConfig
-from movierec_engine.api.known_ids import KnownIds
 from movierec_engine.api.parameters import RequestModel
 from movierec_engine.api.rendering import json_response
 from movierec_engine.api.request_parsing import Ids, RequestParser
+from movierec_engine.serving.known_ids import KnownIds
 
 JSON = "application/json"
 ROOT, VERSION = "/api/", "v1/"

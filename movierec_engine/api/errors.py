@@ -11,6 +11,7 @@ from movierec_engine.api.incoming import REQUEST_ID, incoming
 from movierec_engine.api.rendering import json_response, page, wants_page
 from movierec_engine.errors import StoreError
 from movierec_engine.feedback import FeedbackError, LogAway, LogBusy
+from movierec_engine.serving.list_options import ListOptionError
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,8 @@ def answer_to(error: Exception) -> Response:
         response = _answer(error.status, error.message, error.parameter, error.code)
         response.headers.update(error.headers)
         return response
+    if isinstance(error, ListOptionError):
+        return _answer(422, str(error), error.option)
     if isinstance(error, StoreError):
         log.error("%s", error)
         said = "the artifact store cannot be read at the moment; the server's log says why"

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from movierec_engine.api.answers import Home, HomeMovie
 from movierec_engine.api.incoming import REQUEST_ID, incoming
-from movierec_engine.api.requests import HomeRequest, PersonalRequest
+from movierec_engine.api.requests import HomeRequest
 from movierec_engine.errors import StoreError
 from movierec_engine.feedback.events import MAX_LIST
 from movierec_engine.recommending.rules.active import ActiveRules
 from movierec_engine.serving.exploration_pool import exploration_of
 from movierec_engine.serving.list_making import list_for
+from movierec_engine.serving.list_options import ListOptions
 from movierec_engine.serving.live_exploration import LiveExploration, Propensities, explore
 from movierec_engine.serving.loaded_index import LoadedIndex
 from movierec_engine.serving.person import Person
@@ -37,8 +38,8 @@ def explored_row(
     """
     assert request.user_id is not None
     first, *others = page["rows"]
-    asked, config = PersonalRequest(top_k=request.top_k, region=request.region), exploration.config
-    made = list_for(served, person, asked, None, rules)
+    options, config = ListOptions(request.top_k), exploration.config
+    made = list_for(served, person, options, None, rules)
     if [served.catalogue.movies[item]["movie_id"] for item in made.items] != [
         one["movie_id"] for one in first["movies"]
     ]:
@@ -46,7 +47,7 @@ def explored_row(
     beside = served.catalogue.places(one["movie_id"] for row in others for one in row["movies"])
     try:
         shows = exploration.impressions(served.lineage.data_set)
-        parts = exploration_of(served, person, asked, made, config, shows, rules, beside.tolist())
+        parts = exploration_of(served, person, options, made, config, shows, rules, beside.tolist())
         chance = config.random(request.user_id, incoming()[REQUEST_ID])
         drawn, of_row = explore(config, len(made.items), parts, chance)
     except StoreError as error:  # no page fails because new movies have no places

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierec_engine.api.display_titles import display_title
-from movierec_engine.api.requests import Filters, HomeRequest, PersonalRequest
+from movierec_engine.api.movie_filters import allowed_movies
+from movierec_engine.api.requests import HomeRequest
 from movierec_engine.api.trends import TrendScores
 from movierec_engine.models.top_k import best
 from movierec_engine.recommending.fold_in import POPULARITY
@@ -20,6 +21,7 @@ from movierec_engine.recommending.rules.active import ActiveRules
 from movierec_engine.recommending.similar_taste import mixed
 from movierec_engine.serving.catalogue import add_movie
 from movierec_engine.serving.list_making import list_for
+from movierec_engine.serving.list_options import ListOptions
 from movierec_engine.serving.loaded_index import LoadedIndex
 from movierec_engine.serving.person import Person
 
@@ -57,7 +59,7 @@ class HomeRows:
         self._served, self._person, self._request, self._trends, self._n = served, person, request, trends, n
         self._index, self._movies = served.index, served.catalogue.movies
         self._rules = rules
-        asked = served.catalogue.allowed(request) if request.filtered else None
+        asked = allowed_movies(served.catalogue, request)
         self._allowed = asked if rules is None else rules.also(asked)
         self._scores, self.source = person.scores()
         self.first = POPULAR if self.source == POPULARITY else FOR_YOU
@@ -103,11 +105,11 @@ class HomeRows:
 
     def _listed(self) -> NDArray[np.int64]:
         """The list of /api/recommend, of the same length, as rules arrange lists by it."""
-        asked = self._request.model_dump(include={"model", "exclude", *Filters.model_fields})
+        asked = self._request
+        options = ListOptions(asked.top_k, exclude=frozenset(asked.exclude), filtered=asked.filtered)
         trained = self._person.user is not None and self._index.exact and not self._person.live.ratings
         scores = self._scores if trained else None
-        request = PersonalRequest(**asked, top_k=self._request.top_k)
-        made = list_for(self._served, self._person, request, self._allowed, self._rules, scores)
+        made = list_for(self._served, self._person, options, self._allowed, self._rules, scores)
         return np.array(made.items, dtype=np.int64)
 
     def _because(self) -> Iterator[MovieRow]:

@@ -16,7 +16,9 @@ from movierec_engine.api.home_exploration import explored_row, places_of
 from movierec_engine.api.home_rows import FOR_YOU, POPULAR, HomeRows
 from movierec_engine.api.live_experiment import LiveExperiment
 from movierec_engine.api.model_service import ModelService, about
+from movierec_engine.api.parameters import ratings_told
 from movierec_engine.api.requests import HomeRequest, RowRequest
+from movierec_engine.api.shown_lists import note_shown
 from movierec_engine.api.trends import Trends
 from movierec_engine.feedback import ListContext
 from movierec_engine.feedback.events import MAX_LIST
@@ -92,7 +94,8 @@ class HomeService:
         first = page["rows"][0] if page["rows"] and page["rows"][0]["row"] in OWN else None
         own = min(len(first["movies"]), MAX_LIST) if first else 0
         everything = [movie for row in page["rows"] for movie in row["movies"]]
-        page["exposure_id"] = self._live.note_shown(
+        page["exposure_id"] = note_shown(
+            self._live,
             served.lineage.data_set,
             request.user_id,
             cast(Recommendations, {**about(served), "recommendations": everything}),
@@ -164,7 +167,7 @@ class HomeService:
     def _asked(self, request: HomeRequest, variant: Variant | None) -> tuple[LoadedIndex, Person]:
         served = self._service.served(variant.model if variant else request.model)
         if request.user_id is None:
-            return served, of_history(served, request.history or ())
+            return served, of_history(served, ratings_told(request.history or ()))
         return served, of_user(served, request.user_id, self._live.state(served.lineage.data_set, request.user_id))
 
     def _name(self, request: HomeRequest, row: str, served: LoadedIndex) -> ListName:

@@ -1,54 +1,23 @@
-"""The ids of users and movies, whole numbers or texts, and the ratings, as the data set that is served has them.
+"""Types of parameters that are ids or ratings: read, and described, by what is known of the data set that is served."""
 
-A client of a data set of numbers may write the number 17 as the text "17" too; a text is always a text, so that 0501
-stays another id than 501. Requests are read, and ids and ratings described, by what is known of the data set.
-"""
-
-import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.data.id_map import LONGEST_ID, PublicId
-from movierec_engine.data.rating_scale import MOVIELENS, RatingScale
+from movierec_engine.data.rating_scale import RatingScale
+from movierec_engine.serving.known_ids import MAX_ID, KnownIds, Of
 
 Schema = dict[str, Any]
-MAX_ID = 2**63 - 1
 MUST_BE = "x-must-be"
 """Keyword of a schema: what is said to whoever gives something else, where `must_be` can't tell from the rest."""
 
-_DIGITS = re.compile(r"[0-9]{1,19}")
-_TEXT = rf"[^\x00-\x1f\x7f]{{1,{LONGEST_ID}}}"
-_ID_TEXT = re.compile(_TEXT.replace("]", r"\ud800-\udfff]", 1))
 _ID_OF = "x-id-of"
 _ON_SCALE = "x-on-scale"
 _NUMBER: Schema = {"type": "integer", "minimum": 0, "maximum": MAX_ID}
-
-Of = Literal["user", "movie"]
-
-
-@dataclass(frozen=True)
-class KnownIds:
-    """An example user id and item id of a data set (a str where its ids are texts), and its rating scale."""
-
-    user: PublicId = 1
-    movie: PublicId = 10
-    scale: RatingScale = MOVIELENS
-
-    def schema(self, of: Of) -> Schema:
-        """JSON Schema of an id."""
-        return _text_schema(example) if isinstance(example := getattr(self, of), str) else dict(_NUMBER)
-
-    def read(self, of: Of, given: object) -> PublicId | None:
-        """An id as the data set has it; None for what is none."""
-        if isinstance(getattr(self, of), str):
-            return given if isinstance(given, str) and _ID_TEXT.fullmatch(given) else None
-        if isinstance(given, str) and _DIGITS.fullmatch(given):
-            given = int(given)
-        return given if type(given) is int and 0 <= given <= MAX_ID else None
 
 
 @dataclass(frozen=True)
@@ -121,7 +90,9 @@ def with_ids(schema: Any, ids: KnownIds | None) -> Any:
         described["examples"] = [example if _ID_OF in schema else [example]]
     if _ID_OF not in schema:
         return described
-    return {**(ids.schema(schema[_ID_OF]) if ids else {"anyOf": [dict(_NUMBER), _text_schema()]}), **described}
+    if ids is None:
+        return {"anyOf": [dict(_NUMBER), _text_schema()], **described}
+    return {**(_text_schema(example) if isinstance(example, str) else _NUMBER), **described}
 
 
 def _on_scale(schema: Schema, scale: RatingScale) -> Schema:

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from movierec_engine.api.answers import About, Experiments, Recommendations, RecommendedMovie
+from movierec_engine.api.shown_lists import NotedAnswer, note_shown
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.data.rating_scale import least_like
 from movierec_engine.feedback import FeedbackError
 from movierec_engine.feedback.experiments import ExperimentConfig, Variant
 from movierec_engine.feedback.summary import interleaving_duels, variant_rates
 from movierec_engine.serving.index_reloader import IndexReloader
-from movierec_engine.serving.live_exploration import NotedAnswer, Propensities
+from movierec_engine.serving.live_exploration import Propensities
 from movierec_engine.serving.live_feedback import LiveFeedback
 from movierec_engine.serving.loaded_index import LoadedIndex
 from movierec_engine.store import is_refitted, measured_version
@@ -54,8 +55,14 @@ class LiveExperiment:
         served = self._reloader.current(needed[0].model)
         assert served is not None
         answer = made.answer
-        answer["exposure_id"] = self._live.note_shown(
-            served.lineage.data_set, user_id, *made, experiment=self.config.name, variant=variant_name, teams=teams
+        answer["exposure_id"] = note_shown(
+            self._live,
+            served.lineage.data_set,
+            user_id,
+            *made,
+            experiment=self.config.name,
+            variant=variant_name,
+            teams=teams,
         )
         answer["experiment"] = self.config.name
         answer["variant"] = variant_name or None

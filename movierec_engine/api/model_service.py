@@ -5,10 +5,10 @@ from typing import Any
 
 from movierec_engine.api.answers import About, Models, ModelVersions, ServerHealth, Version, VersionMetrics
 from movierec_engine.api.errors import ApiError, error_body
-from movierec_engine.api.known_ids import KnownIds
 from movierec_engine.api.workers import Workers
 from movierec_engine.errors import StoreError
 from movierec_engine.serving.index_reloader import IndexReloader, ServingState
+from movierec_engine.serving.known_ids import KnownIds
 from movierec_engine.serving.loaded_index import LoadedIndex
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, kinds, measured_version
 

@@ -18,6 +18,8 @@ from movierec_engine.api.answers import (
 from movierec_engine.api.cursors import Cursors, ListName
 from movierec_engine.api.errors import ApiError
 from movierec_engine.api.model_service import ModelService, about
+from movierec_engine.api.movie_filters import allowed_movies
+from movierec_engine.api.parameters import ratings_told
 from movierec_engine.api.requests import SearchRequest, SimilarRequest
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.data.nouns import called
@@ -72,7 +74,8 @@ class MovieService:
         person = self._person(served, request)
         name = ListName(request.user_id, request.which, served.artifact.reference)
         before = self._cursors.read(request.next, name, len(catalogue.movies))
-        left = catalogue.allowed(request)[: catalogue.n_items].copy()
+        allowed = allowed_movies(catalogue, request)
+        left = np.ones(catalogue.n_items, dtype=np.bool_) if allowed is None else allowed[: catalogue.n_items].copy()
         left[catalogue.items(request.exclude)] = False
         left[before[before < catalogue.n_items]] = False
         rules = self._rules.active(served, "similar", request.region)
@@ -121,7 +124,7 @@ class MovieService:
     def _person(self, served: LoadedIndex, request: SimilarRequest) -> Person | None:
         if request.user_id is not None:
             return of_user(served, request.user_id, self._live.state(served.lineage.data_set, request.user_id))
-        return None if request.history is None else of_history(served, request.history)
+        return None if request.history is None else of_history(served, ratings_told(request.history))
 
 
 def _in_order(items: NDArray[np.int64], scores: NDArray[np.float32]) -> More:

@@ -14,9 +14,10 @@ from movierec_engine.api.answers import Error
 from movierec_engine.api.config import OPEN, READ, SCOPES, ServingConfig
 from movierec_engine.api.endpoints import JSON, Endpoint
 from movierec_engine.api.errors import CODES, FEEDBACK_UNAVAILABLE, STORE_UNAVAILABLE
-from movierec_engine.api.known_ids import KnownIds, with_ids
+from movierec_engine.api.known_ids import with_ids
 from movierec_engine.api.parameters import schema_of
 from movierec_engine.api.request_parsing import WITH_BODY
+from movierec_engine.serving.known_ids import KnownIds
 
 Described = dict[str, Any]
 

@@ -8,6 +8,7 @@ A request is a model whose fields are its parameters; a field is the one place t
         \"\"\"Length of the list.\"\"\"
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, NoReturn
@@ -26,7 +27,9 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.api.known_ids import MAX_ID, MUST_BE, KnownIds, MovieIdentifier, OnScale, Schema, with_ids
+from movierec_engine.api.known_ids import MUST_BE, MovieIdentifier, OnScale, Schema, with_ids
+from movierec_engine.data.id_map import PublicId
+from movierec_engine.serving.known_ids import MAX_ID, KnownIds
 
 NULL = object()
 """The value of a JSON null, which fits no parameter: one that is not given is left out."""
@@ -123,6 +126,15 @@ def _rated_movie(given: Any) -> Any:
 
 _Seen = Annotated[RatedMovie, BeforeValidator(_rated_movie, json_schema_input_type=MovieIdentifier | RatedMovie)]
 History = Annotated[tuple[_Seen, ...], AtMost("max_history")]
+
+
+def ratings_told(history: Sequence[RatedMovie]) -> dict[PublicId, float | None]:
+    """Movie -> its rating in a history, if it has one; of a movie that is named twice the last time counts."""
+    ratings: dict[PublicId, float | None] = {}
+    for one in history:
+        ratings.pop(one.movie_id, None)
+        ratings[one.movie_id] = one.rating
+    return ratings
 
 
 class _RequestSchema(GenerateJsonSchema):

@@ -36,7 +36,10 @@ from movierec_engine.api.errors import ApiError
 from movierec_engine.api.incoming import REQUEST_ID, incoming
 from movierec_engine.api.live_experiment import LiveExperiment
 from movierec_engine.api.model_service import ModelService, about
-from movierec_engine.api.requests import BatchRequest, PersonalRequest, RecommendRequest
+from movierec_engine.api.movie_filters import allowed_movies
+from movierec_engine.api.parameters import ratings_told
+from movierec_engine.api.requests import BatchRequest, RecommendRequest
+from movierec_engine.api.shown_lists import NotedAnswer, note_shown
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.data.nouns import called
 from movierec_engine.errors import StoreError
@@ -48,7 +51,8 @@ from movierec_engine.recommending.fold_in import POPULARITY
 from movierec_engine.recommending.rules.active import ActiveRules
 from movierec_engine.serving.exploration_pool import exploration_of
 from movierec_engine.serving.list_making import Found, MadeList, Mask, dialled, found_for, list_for
-from movierec_engine.serving.live_exploration import LiveExploration, NotedAnswer, Propensities, explore
+from movierec_engine.serving.list_options import ListOptions
+from movierec_engine.serving.live_exploration import LiveExploration, Propensities, explore
 from movierec_engine.serving.live_feedback import LiveFeedback
 from movierec_engine.serving.live_rules import LiveRules
 from movierec_engine.serving.loaded_index import LoadedIndex
@@ -90,16 +94,18 @@ class RecommendationService:
                 made = self._of_model(request, None, explores=True)
                 if made.propensities.at_place:
                     data_set = self._service.served().lineage.data_set
-                    made.answer["exposure_id"] = self._live.note_shown(data_set, request.user_id, *made)
+                    made.answer["exposure_id"] = note_shown(self._live, data_set, request.user_id, *made)
                 return made.answer
         return self._of_model(request, request.model).answer
 
     def batch(self, request: BatchRequest) -> BatchRecommendations:
         """Lists for many users in the order given, all from one version, outside of experiments."""
         served, until = self._service.served(request.model), time.monotonic() + self._limits.batch_seconds
-        allowed, rules = _allowed(served, request), self._rules.active(served, request.scenario, request.region)
+        allowed, options = allowed_movies(served.catalogue, request), request.options
+        rules = self._rules.active(served, request.scenario, request.region)
         people = [(user_id, self._user(served, user_id, request.strict)) for user_id in request.user_ids]
-        at_once = request.cold_items or (served.index.exact and not (request.plain and served.remembers(request.top_k)))
+        remembered = options.plain and served.remembers(options.top_k)
+        at_once = options.cold_items or (served.index.exact and not remembered)
         results: list[UserList] = []
         for start in range(0, len(people), BLOCK):
             block = people[start : start + BLOCK]
@@ -111,14 +117,14 @@ class RecommendationService:
             for (_, person), item_scores in zip(block, of_each, strict=True):
                 if time.monotonic() > until:
                     raise _too_much(len(results) + len(made), len(people), self._limits.batch_seconds)
-                if request.dials.turned and rules is None:
-                    found.append(found_for(served, person, request, allowed, item_scores))
+                if options.dials.turned and rules is None:
+                    found.append(found_for(served, person, options, allowed, item_scores))
                 else:
-                    made.append(list_for(served, person, request, allowed, rules, item_scores))
+                    made.append(list_for(served, person, options, allowed, rules, item_scores))
             if found:
-                made = dialled(served, [person for _, person in block], request, found)
+                made = dialled(served, [person for _, person in block], options, found)
             for (user_id, person), item_scores, one in zip(block, of_each, made, strict=True):
-                listed = self._list(served, person, request, one, _by_both(rules, allowed), item_scores)
+                listed = self._list(served, person, options, one, _by_both(rules, allowed), item_scores)
                 results.append({"user_id": user_id, **listed})
         return {**about(served), "results": results}
 
@@ -127,20 +133,21 @@ class RecommendationService:
         served = self._service.served(model)
         if request.user_id is None:
             assert request.history is not None
-            person = of_history(served, request.history)
+            person = of_history(served, ratings_told(request.history))
         else:
             person = self._user(served, request.user_id, request.strict)
-        allowed, movies = _allowed(served, request), served.catalogue.movies
+        allowed, movies = allowed_movies(served.catalogue, request), served.catalogue.movies
         name = ListName(request.user_id, request.which, served.artifact.reference) if request.continues else None
         before = self._cursors.read(request.next, name, len(movies)) if name else _NOTHING
         person = person.without([movies[place]["movie_id"] for place in before.tolist()])
         rules = self._rules.active(served, request.scenario, request.region)
-        made = list_for(served, person, request, allowed, rules, before=before)
-        listed = self._list(served, person, request, made, _by_both(rules, allowed), explain=request.explain)
+        options = request.options
+        made = list_for(served, person, options, allowed, rules, before=before)
+        listed = self._list(served, person, options, made, _by_both(rules, allowed), explain=request.explain)
         whom = {"history_used": person.taste.liked.nnz} if request.user_id is None else {"user_id": request.user_id}
         propensities = Propensities()
-        if explores and self._exploration.explores(served) and request.plain and request.next is None:
-            propensities = self._explore(served, person, request, made, listed, rules)
+        if explores and self._exploration.explores(served) and options.plain and request.next is None:
+            propensities = self._explore(served, person, request, options, made, listed, rules)
         answer = cast(Recommendations, {**about(served), **whom, **listed})
         if name:
             shown = served.catalogue.places(movie["movie_id"] for movie in answer["recommendations"])
@@ -149,15 +156,15 @@ class RecommendationService:
         return NotedAnswer(answer, propensities, context)
 
     def _explore(
-        self, served: LoadedIndex, person: Person, request: RecommendRequest, made: MadeList, listed: ServedList,
-        rules: ActiveRules | None,
+        self, served: LoadedIndex, person: Person, request: RecommendRequest, options: ListOptions, made: MadeList,
+        listed: ServedList, rules: ActiveRules | None,
     ) -> Propensities:  # fmt: skip
         """Give the places of a list that are explored the movies that were drawn for them."""
         assert request.user_id is not None
         shown, config = listed["recommendations"], self._exploration.config
         try:
             shows = self._exploration.impressions(served.lineage.data_set)
-            parts = exploration_of(served, person, request, made, config, shows, rules)
+            parts = exploration_of(served, person, options, made, config, shows, rules)
             chance = config.random(request.user_id, incoming()[REQUEST_ID])
             drawn, propensities = explore(config, len(made.items), parts, chance)
         except StoreError as error:  # no list fails because new movies have no places
@@ -184,7 +191,7 @@ class RecommendationService:
         return person
 
     def _list(
-        self, served: LoadedIndex, person: Person, request: PersonalRequest, made: MadeList, allowed: Mask | None,
+        self, served: LoadedIndex, person: Person, options: ListOptions, made: MadeList, allowed: Mask | None,
         item_scores: NDArray[np.float32] | None = None, explain: bool = False,
     ) -> ServedList:  # fmt: skip
         """The members `source` and `recommendations` of an answer.
@@ -199,10 +206,10 @@ class RecommendationService:
         if explain:
             for movie, why in zip(shown, _reasons(served, person, items, scores), strict=True):
                 movie["why"] = why
-        if request.cold_items:
+        if options.cold_items:
             pinned = {place: shown[place] for place in made.pinned}
             others = [movie for place, movie in enumerate(shown) if place not in pinned]
-            shown = _with_new(served, person, request, allowed, item_scores, others, explain, len(pinned))
+            shown = _with_new(served, person, options, allowed, item_scores, others, explain, len(pinned))
             for place, movie in pinned.items():
                 shown.insert(place, movie)
         answer: ServedList = {"source": source, "recommendations": shown}
@@ -216,24 +223,24 @@ class RecommendationService:
 
 
 def _with_new(
-    served: LoadedIndex, person: Person, request: PersonalRequest, allowed: Mask | None,
+    served: LoadedIndex, person: Person, options: ListOptions, allowed: Mask | None,
     item_scores: NDArray[np.float32] | None, shown: list[RecommendedMovie], explain: bool, pinned: int,
 ) -> list[RecommendedMovie]:  # fmt: skip
     """The list with its share of movies that no model knows, scored by what they are like."""
     new, movies = served.catalogue.new, served.catalogue.movies
     scores = new.scores(person.scores()[0] if item_scores is None or person.live.ratings else item_scores)
-    scores[new.rows(person.masked.union(request.exclude))] = -np.inf
+    scores[new.rows(person.masked | options.exclude)] = -np.inf
     if allowed is not None:
         scores[~allowed[served.catalogue.places_of_new]] = -np.inf
     best: list[RecommendedMovie] = []
-    for row in new.best_of(scores, request.top_k).tolist():
+    for row in new.best_of(scores, options.top_k).tolist():
         place = served.catalogue.places_of_new[row]
         score = round(float(scores[row]), 6)
         movie = cast(RecommendedMovie, {**movies[place], "score": score, "new": True})
         if explain:
             movie["why"] = _why_new(served, row, score)
         best.append(movie)
-    return mix(shown, best, request.cold_items, max(0, request.top_k - pinned))
+    return mix(shown, best, options.cold_items, max(0, options.top_k - pinned))
 
 
 def _why_new(served: LoadedIndex, row: int, score: float) -> Reasons:
@@ -305,8 +312,3 @@ def _too_much(done: int, wanted: int, seconds: float) -> ApiError:
 def _by_both(rules: ActiveRules | None, allowed: Mask | None) -> Mask | None:
     """bool [movies] by place, the movies that both rules and request allow; None where all are."""
     return allowed if rules is None else rules.also(allowed)
-
-
-def _allowed(served: LoadedIndex, request: PersonalRequest) -> Mask | None:
-    """bool [movies] by place, or None where all are allowed."""
-    return served.catalogue.allowed(request) if request.filtered else None

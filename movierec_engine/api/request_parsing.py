@@ -14,9 +14,10 @@ from werkzeug.wrappers import Request
 
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.errors import ApiError
-from movierec_engine.api.known_ids import Context, KnownIds, Schema
+from movierec_engine.api.known_ids import Context, Schema
 from movierec_engine.api.parameters import NULL, RequestModel, must_be, schema_of
 from movierec_engine.data.written_ids import split, unescaped
+from movierec_engine.serving.known_ids import KnownIds
 
 T = TypeVar("T", bound=RequestModel)
 Ids = Callable[[object], KnownIds | None]

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Self, get_args
 
 from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, model_validator
 
-from movierec_engine.api.known_ids import MAX_ID, MUST_BE, MovieId, MovieIdentifier, UserId, UserIdentifier
+from movierec_engine.api.known_ids import MUST_BE, MovieId, MovieIdentifier, UserId, UserIdentifier
 from movierec_engine.api.parameters import (
     AnswerId,
     AtMost,
@@ -26,6 +26,8 @@ from movierec_engine.api.parameters import (
 from movierec_engine.feedback.events import EARLIEST, Kind
 from movierec_engine.recommending.dials import DIVERSITY_OVER, Dials
 from movierec_engine.recommending.rules.document import SCENARIOS
+from movierec_engine.serving.known_ids import MAX_ID
+from movierec_engine.serving.list_options import ListOptions
 
 DEFAULT_TOP_K = 10
 DEFAULT_TASTE = 0.5
@@ -70,7 +72,7 @@ class ForModel(RequestModel):
 class Filters(RequestModel):
     """Filters of a list's movies; the list has top_k of them wherever that many are left.
 
-    A filter is a field here, and a line in `MovieCatalogue.allowed`.
+    A filter is a field here, and a line in `allowed_movies`.
     """
 
     genres: Genres = ()
@@ -162,14 +164,10 @@ class PersonalRequest(RuledRequest, ListRequest):
     """Whether an unknown user is a 404 instead of being shown popular movies."""
 
     @property
-    def dials(self) -> Dials:
-        return Dials(self.diversity, self.novelty, self.decade_balance, self.genre_balance, self.diversity_over)
-
-    @property
-    def plain(self) -> bool:
-        """True if the list is the model's own."""
-        turned = self.diversity or self.novelty or self.decade_balance or self.genre_balance
-        return not (turned or self.exclude or self.filtered or self.cold_items)
+    def options(self) -> ListOptions:
+        """What is asked of each person's list."""
+        dials = Dials(self.diversity, self.novelty, self.decade_balance, self.genre_balance, self.diversity_over)
+        return ListOptions(self.top_k, dials, frozenset(self.exclude), self.filtered, self.cold_items)
 
 
 class RecommendRequest(PagedRequest, PersonalRequest):

@@ -204,7 +204,7 @@ def operations(
         """Readiness: 200 with an index to answer from, else 503; refused versions, and the feedback log's state."""
         body, status = service.readiness()
         if status == 200:
-            body["feedback"] = live.health(service.served().lineage.data_set)
+            body["feedback"] = live.health(service.served().lineage.data_set)._asdict()
         return json_response(body, status)
 
     @topic.endpoint("/metrics", content="text/plain", scope=READ, limited=False)

@@ -32,12 +32,12 @@ def try_rules(
     now = datetime.now(UTC)
     fitted = CompiledRules(document, served.catalogue.columns, served.catalogue.n_items)
     findings = fitted.check(now)
-    tried, movies = fitted.at(now, request.region), served.catalogue.movies
+    tried, movies, options = fitted.at(now, request.region), served.catalogue.movies, request.options
     differing: list[TriedList] = []
     changed, unmet = 0, Counter[str]()
     for user_id, person in people:
-        before = list_for(served, person, request, None, holding)
-        after = list_for(served, person, request, None, tried)
+        before = list_for(served, person, options, None, holding)
+        after = list_for(served, person, options, None, tried)
         unmet.update({one.rule for one in after.unmet})
         if before.items != after.items:
             changed += 1

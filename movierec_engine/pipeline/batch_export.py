@@ -8,7 +8,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from movierec_engine.api.metrics import Metrics
 from movierec_engine.errors import MovierecError
 from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.pipeline.data import choose_data_set
@@ -57,7 +56,7 @@ def export_lists(
     started = time.monotonic()
     target = target_of(asked.to)
     served = index_to_export(store, choose_data_set(store, kinds.FAISS_INDEX, data_set), model, device, repeat)
-    live = LiveFeedback(FeedbackLogs(store.root, feedback_url), Metrics())
+    live = LiveFeedback(FeedbackLogs(store.root, feedback_url))
     only = read_users(Path(asked.users), served.index.users.are_texts) if asked.users else None
     if asked.tier:
         only = of_tier(served, live, asked.tier)

@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
-from movierec_engine.api.requests import PersonalRequest
 from movierec_engine.data.catalogue import ACTIVITY_FROM, activity_tier
 from movierec_engine.data.id_map import Ids, PublicId, as_ids
 from movierec_engine.errors import ConfigError, DataError, StoreError
@@ -32,6 +31,7 @@ from movierec_engine.reporting.progress import advance, step
 from movierec_engine.retrieval.index import PERSONAL, RetrievalIndex
 from movierec_engine.serving.index_reloader import IndexReloader
 from movierec_engine.serving.list_making import MadeList, list_for
+from movierec_engine.serving.list_options import ListOptions
 from movierec_engine.serving.live_feedback import LiveFeedback
 from movierec_engine.serving.loaded_index import LoadedIndex
 from movierec_engine.serving.person import of_user
@@ -213,7 +213,7 @@ def _lists_of(
     The lists of those who are known by the train data alone are made together; the others are asked about one by one,
     as the API does.
     """
-    plain = PersonalRequest(top_k=k)
+    plain = ListOptions(k)
     data_set = served.lineage.data_set
 
     def of_block(block: Ids) -> Lists:

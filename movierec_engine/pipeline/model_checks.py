@@ -179,8 +179,8 @@ def nothing_rated_is_served(store: ArtifactStore, faiss_index: Artifact) -> Find
     Everybody in the raw ratings is asked for, be they in training or not, or 10,000 people at random of more; and for
     all of them the index must know every rating.
     """
-    from movierec_engine.api.requests import RecommendRequest
     from movierec_engine.serving.list_making import list_for
+    from movierec_engine.serving.list_options import ListOptions
     from movierec_engine.serving.loaded_index import SHORT_LIST
     from movierec_engine.serving.person import of_user
 
@@ -191,8 +191,7 @@ def nothing_rated_is_served(store: ArtifactStore, faiss_index: Artifact) -> Find
     places = {}
     with one_blas_thread():
         for user_id in users:
-            request = RecommendRequest(user_id=user_id, top_k=SHORT_LIST)
-            items = list_for(served, of_user(served, user_id, UserState()), request).items
+            items = list_for(served, of_user(served, user_id, UserState()), ListOptions(SHORT_LIST)).items
             places[user_id] = len(np.intersect1d(served.index.items.ids[items], rated.by(user_id)[0]))
     again = sum(places.values())
     unknown = not rated.same_movies(served.index.rated)

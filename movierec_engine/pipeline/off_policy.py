@@ -24,7 +24,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from movierec_engine.api.requests import PersonalRequest
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.data.rating_scale import least_like
 from movierec_engine.errors import DataError
@@ -41,6 +40,7 @@ from movierec_engine.reporting import numbers
 from movierec_engine.reporting.progress import advance, step
 from movierec_engine.serving.exploration_pool import exploration_of
 from movierec_engine.serving.list_making import MadeList, list_for
+from movierec_engine.serving.list_options import ListOptions
 from movierec_engine.serving.live_exploration import Impressions, kept
 from movierec_engine.serving.loaded_index import LoadedIndex
 from movierec_engine.serving.person import of_user
@@ -249,17 +249,17 @@ class _Target:
         one, rules = self._logged.lists[number], self._rules[number]
         said, state = self._logged.state_at(one.user_id, one.at_ms, self._erasure if one.user_id in self._erased else 0)
         length, movies = len(one.movie_ids), self._served.catalogue.movies
-        person, request = of_user(self._served, one.user_id, state), PersonalRequest(top_k=length)
+        person, options = of_user(self._served, one.user_id, state), ListOptions(length)
         before = self._known.get((one.user_id, length))
         if before is None or before[0] != said or before[1] is not rules:
-            made = list_for(self._served, person, request, rules=rules)
+            made = list_for(self._served, person, options, rules=rules)
             before = self._known[one.user_id, length] = said, rules, made
         made = before[2]
         self.unmet += bool(made.unmet)
         own = [movies[item]["movie_id"] for item in made.items]
         if self._shows is None:
             return dict.fromkeys(own, 1.0), lambda place, movie: float(place < len(own) and own[place] == movie)
-        parts = exploration_of(self._served, person, request, made, self._config, self._shows, rules)
+        parts = exploration_of(self._served, person, options, made, self._config, self._shows, rules)
         stays = kept(len(own), parts).tolist()
         chances = dict(zip(own, stays, strict=True))
         pooled: dict[int, Chances] = {}

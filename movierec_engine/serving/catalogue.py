@@ -5,15 +5,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from movierec_engine.api.answers import Movie
-from movierec_engine.api.errors import ApiError
-from movierec_engine.api.requests import Filters
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies, with_ids_of
@@ -30,6 +28,17 @@ from movierec_engine.serving.pictures import PicturesConfig
 Mask = NDArray[np.bool_]
 SERIES = "series"
 """The column of metadata that names the series that a movie is of."""
+
+
+class CatalogueMovie(TypedDict):
+    """A movie as lists, pages and answers show it."""
+
+    movie_id: PublicId
+    title: str
+    year: int | None
+    genres: list[str]
+    picture: NotRequired[str]
+    """The address of a picture."""
 
 
 class MovieCatalogue:
@@ -63,11 +72,11 @@ class MovieCatalogue:
         known = (index.movies, self._metadata)
         tables = [table.select(MOVIES_SCHEMA.names).cast(self._schema) for table in known]
         own = dict.fromkeys(index.items.ids.tolist())
-        titles: dict[PublicId, Movie] = {}
+        titles: dict[PublicId, CatalogueMovie] = {}
         for table in (*([preferred.table] if preferred else []), *tables):
             for movie in table.to_pylist():
                 titles.setdefault(movie["movie_id"], movie)
-        self.movies: list[Movie] = [
+        self.movies: list[CatalogueMovie] = [
             *(titles[movie_id] for movie_id in own),
             *(titles[movie_id] for movie_id in sorted(titles) if movie_id not in own),
         ]
@@ -128,23 +137,6 @@ class MovieCatalogue:
             return MovieSeries.named([self._series_names.get(movie["movie_id"]) for movie in self.movies], years)
         return MovieSeries.told_by([movie["title"] for movie in self.movies], years)
 
-    def allowed(self, by: Filters) -> Mask:
-        """bool [movies], by place. Raises ApiError 422 for a genre that no movie is of."""
-        allowed = np.ones(len(self.movies), dtype=np.bool_)
-        if by.genres:
-            allowed = np.any([self._of_genre(name, "genres") for name in by.genres], axis=0)
-        for name in by.genres_not:
-            allowed = allowed & ~self._of_genre(name, "genres_not")
-        if by.year_from is not None:
-            allowed = allowed & (self._years >= by.year_from)
-        if by.year_to is not None:
-            allowed = allowed & (self._years <= by.year_to) & (self._years > 0)
-        if by.candidates:
-            named = np.zeros(len(self.movies), dtype=np.bool_)
-            named[[place for one in by.candidates if (place := self._places.get(one)) is not None]] = True
-            allowed = allowed & named
-        return np.asarray(allowed)
-
     @cached_property
     def columns(self) -> ItemColumns:
         """All columns that are known of the movies, by place; those that are unknown of one are null."""
@@ -202,12 +194,6 @@ class MovieCatalogue:
             add_movie(movie, count, genres, decades)
         return dict(genres), dict(decades)
 
-    def _of_genre(self, name: str, parameter: str) -> Mask:
-        mask = self._genres.get(name.casefold())
-        if mask is None:
-            raise ApiError(422, f"there is no genre {name!r}; there are {', '.join(self.genre_names)}", parameter)
-        return mask
-
     @cached_property
     def _genres(self) -> dict[str, Mask]:
         masks = {name.casefold(): np.zeros(len(self.movies), dtype=np.bool_) for name in self.genre_names}
@@ -217,8 +203,8 @@ class MovieCatalogue:
         return masks
 
     @cached_property
-    def _years(self) -> NDArray[np.int32]:
-        """int32 [movies], 0 where it is not known."""
+    def years(self) -> NDArray[np.int32]:
+        """By place, int32 [movies]; 0 where it is not known."""
         return np.array([movie["year"] or 0 for movie in self.movies], dtype=np.int32)
 
     @cached_property
@@ -240,7 +226,9 @@ def _values_of(metadata: pa.Table, column: str) -> dict[PublicId, str]:
     return {movie_id: str(value) for movie_id, value in rows if value not in (None, "")}
 
 
-def add_movie(movie: Movie, count: float, genres: defaultdict[str, float], decades: defaultdict[str, float]) -> None:
+def add_movie(
+    movie: CatalogueMovie, count: float, genres: defaultdict[str, float], decades: defaultdict[str, float]
+) -> None:
     """Count a movie's genres, in equal parts, and its decade, as far as they are known."""
     for genre in movie["genres"]:
         genres[genre] += count / len(movie["genres"])

@@ -6,17 +6,18 @@ there whatever stands at the other places (`recommending/rules/replacements.py`)
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from movierec_engine.api.requests import PersonalRequest
 from movierec_engine.models.top_k import highest
 from movierec_engine.recommending.exploration import ExplorationConfig, ListExploration
 from movierec_engine.recommending.rules.active import DEPTH, ActiveRules
 from movierec_engine.recommending.rules.replacements import replacements
 from movierec_engine.serving.list_making import MadeList, list_for
+from movierec_engine.serving.list_options import ListOptions
 from movierec_engine.serving.live_exploration import Impressions, Pool, PooledPlaces
 from movierec_engine.serving.loaded_index import LoadedIndex
 from movierec_engine.serving.person import Person
@@ -25,7 +26,7 @@ from movierec_engine.serving.person import Person
 def exploration_of(
     served: LoadedIndex,
     person: Person,
-    request: PersonalRequest,
+    options: ListOptions,
     made: MadeList,
     config: ExplorationConfig,
     shows: Impressions,
@@ -34,7 +35,7 @@ def exploration_of(
 ) -> Sequence[PooledPlaces]:
     """The places of a person's plain list that may be explored, by the pool they draw from, which is made on demand.
 
-    made: the list by the request, under the rules. shows: how many lists have shown each movie. beside: movies, by
+    made: the list by the options, under the rules. shows: how many lists have shown each movie. beside: movies, by
     place in the catalogue, that stand beside the list and may not come into it.
     """
     length = len(made.items)
@@ -47,8 +48,8 @@ def exploration_of(
     if rules is None:
         left = len(served.index.items) - len(np.unique(person.masked_items(frozenset())))
         exploration = config.of_list(length, max(0, left - length - len(beside)), made.pinned)
-        return [(exploration, lambda: _of_next(served, person, request, made, config.pool, beside))]
-    pool = _of_next(served, person, request, made, DEPTH if rules.limits else config.pool, beside, rules)
+        return [(exploration, lambda: _of_next(served, person, options, made, config.pool, beside))]
+    pool = _of_next(served, person, options, made, DEPTH if rules.limits else config.pool, beside, rules)
     if rules.limits:
         return _within_limits(config, made, pool, rules)
     return [(config.of_list(length, len(pool.movies), made.pinned), lambda: pool)]
@@ -92,14 +93,14 @@ def _of_new(served: LoadedIndex, person: Person, rows: NDArray[np.int64], shows:
 def _of_next(
     served: LoadedIndex,
     person: Person,
-    request: PersonalRequest,
+    options: ListOptions,
     made: MadeList,
     most: int,
     beside: Sequence[int],
     rules: ActiveRules | None = None,
 ) -> Pool:
     never = [*beside, *(pin.item for pin in rules.pins)] if rules else [*beside]
-    longer = request.model_copy(update={"top_k": len(made.items) + len(never) + most})
+    longer = replace(options, top_k=len(made.items) + len(never) + most)
     more = list_for(served, person, longer, None, rules.without_places if rules else None)
     items, scores = np.array(more.items, dtype=np.int64), np.array(more.scores, dtype=np.float64)
     other = np.flatnonzero(~np.isin(items, [*made.items, *never]))[:most]

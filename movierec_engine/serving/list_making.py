@@ -9,14 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from movierec_engine.api.errors import ApiError
-from movierec_engine.api.requests import PersonalRequest
 from movierec_engine.data.nouns import called
 from movierec_engine.models.top_k import best
 from movierec_engine.recommending.dials import rerank_all
 from movierec_engine.recommending.rules.active import ActiveRules, UnmetRule
 from movierec_engine.recommending.rules.arranging import NOTHING, arrange
 from movierec_engine.retrieval.index import PERSONAL
+from movierec_engine.serving.list_options import ListOptionError, ListOptions
 from movierec_engine.serving.loaded_index import LoadedIndex, ranked_items
 from movierec_engine.serving.person import Person, items_of
 
@@ -48,35 +47,35 @@ class MadeList:
 def list_for(
     served: LoadedIndex,
     person: Person,
-    request: PersonalRequest,
+    options: ListOptions,
     allowed: Mask | None = None,
     rules: ActiveRules | None = None,
     item_scores: NDArray[np.float32] | None = None,
     before: NDArray[np.int64] = NOTHING,
 ) -> MadeList:
-    """The list of a person as a request asks for it, under rules.
+    """The list of a person by the options, under rules.
 
-    allowed: bool [movies], by place, what the request's filters leave; None where that is all. item_scores: float32
+    allowed: bool [movies], by place, what filters leave; None where that is all. item_scores: float32
     [n_items], of a trained user, where they are known. before: the places of the movies of the pages before this one.
     """
     if rules is not None:
-        if request.plain and item_scores is None and person.user is not None and not len(before):
-            key = (person.user, person.live, person.masked_since, request.top_k, rules)
-            return served.remembered_list(key, lambda: _under_rules(served, person, request, None, rules))
-        return _under_rules(served, person, request, allowed, rules, item_scores, before)
-    if request.plain and person.user is not None and (person.live.ratings or item_scores is None):
+        if options.plain and item_scores is None and person.user is not None and not len(before):
+            key = (person.user, person.live, person.masked_since, options.top_k, rules)
+            return served.remembered_list(key, lambda: _under_rules(served, person, options, None, rules))
+        return _under_rules(served, person, options, allowed, rules, item_scores, before)
+    if options.plain and person.user is not None and (person.live.ratings or item_scores is None):
         more = items_of(served, person.masked_since)
         if person.live.ratings:
-            return MadeList(*served.recommend_live(person.user, person.live, request.top_k, more))
-        return MadeList(*served.recommend(person.user, request.top_k, more))
-    found = found_for(served, person, request, allowed, item_scores)
-    return dialled(served, [person], request, [found])[0] if request.dials.turned else MadeList(*ranked_items(*found))
+            return MadeList(*served.recommend_live(person.user, person.live, options.top_k, more))
+        return MadeList(*served.recommend(person.user, options.top_k, more))
+    found = found_for(served, person, options, allowed, item_scores)
+    return dialled(served, [person], options, [found])[0] if options.dials.turned else MadeList(*ranked_items(*found))
 
 
 def found_for(
     served: LoadedIndex,
     person: Person,
-    request: PersonalRequest,
+    options: ListOptions,
     allowed: Mask | None,
     item_scores: NDArray[np.float32] | None,
 ) -> Found:
@@ -85,8 +84,8 @@ def found_for(
     allowed: bool [movies], by place.
     """
     index = served.index
-    wanted = _for_dials(request) if request.dials.turned else request.top_k
-    masked = person.masked_items(frozenset(request.exclude))
+    wanted = _for_dials(options) if options.dials.turned else options.top_k
+    masked = person.masked_items(options.exclude)
     of_items = None if allowed is None else allowed[: served.catalogue.n_items]
     if person.user is not None and person.live.ratings:
         return index.recommend_live(person.user, person.live, wanted, masked, of_items)
@@ -96,26 +95,26 @@ def found_for(
 
 
 def dialled(
-    served: LoadedIndex, people: Sequence[Person], request: PersonalRequest, found: Sequence[Found]
+    served: LoadedIndex, people: Sequence[Person], options: ListOptions, found: Sequence[Found]
 ) -> list[MadeList]:
     """Lists of several people by the dials, with the model's own scores."""
     lists = []
-    for (chosen, scores), (_, _, source) in zip(_reranked(served, people, request, found), found, strict=True):
+    for (chosen, scores), (_, _, source) in zip(_reranked(served, people, options, found), found, strict=True):
         lists.append(MadeList(*ranked_items(chosen, scores, source)))
     return lists
 
 
 def _reranked(
-    served: LoadedIndex, people: Sequence[Person], request: PersonalRequest, found: Sequence[Found]
+    served: LoadedIndex, people: Sequence[Person], options: ListOptions, found: Sequence[Found]
 ) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
     """The top_k of each person's candidates by the dials."""
-    index, dials = served.index, request.dials
+    index, dials = served.index, options.dials
     if lacking := index.item_facts.lacking(dials):
         needed = called("needs facts that are known of no movie here", served.lineage.nouns)
-        raise ApiError(422, f"{lacking[0]} {needed}; set it to 0", lacking[0])
+        raise ListOptionError(lacking[0], f"{lacking[0]} {needed}; set it to 0")
     liked = [one.taste.liked if one.user is None else index.live_history(one.user, one.live) for one in people]
     items, scores, _ = zip(*found, strict=True)
-    together = rerank_all(items, scores, [one.indices for one in liked], index.item_facts, dials, request.top_k)
+    together = rerank_all(items, scores, [one.indices for one in liked], index.item_facts, dials, options.top_k)
     lists = []
     for (chosen, _), of_items, of_scores in zip(together, items, scores, strict=True):
         score_of = dict(zip(of_items.tolist(), of_scores, strict=True))
@@ -126,7 +125,7 @@ def _reranked(
 def _under_rules(
     served: LoadedIndex,
     person: Person,
-    request: PersonalRequest,
+    options: ListOptions,
     allowed: Mask | None,
     rules: ActiveRules,
     item_scores: NDArray[np.float32] | None = None,
@@ -135,19 +134,19 @@ def _under_rules(
     """The dials, if any are turned, order the first candidates; the rules take it from there."""
     both = rules.also(allowed)
     of_items = None if both is None else both[: served.catalogue.n_items]
-    of_person, source = _best_of(served, person, frozenset(request.exclude), item_scores)
-    wanted = rules.candidates(request.top_k)
-    items, scores = of_person(max(wanted, _for_dials(request)) if request.dials.turned else wanted, of_items)
-    if request.dials.turned and len(items):
-        first = items[: _for_dials(request)], scores[: _for_dials(request)], source
-        ((chosen, of_chosen),) = _reranked(served, [person], request, [first])
+    of_person, source = _best_of(served, person, options.exclude, item_scores)
+    wanted = rules.candidates(options.top_k)
+    items, scores = of_person(max(wanted, _for_dials(options)) if options.dials.turned else wanted, of_items)
+    if options.dials.turned and len(items):
+        first = items[: _for_dials(options)], scores[: _for_dials(options)], source
+        ((chosen, of_chosen),) = _reranked(served, [person], options, [first])
         rest = ~np.isin(items, chosen)
         items, scores = np.concatenate([chosen, items[rest]]), np.concatenate([of_chosen, scores[rest]])
 
     def more(n: int, mask: Mask) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         return of_person(n, mask if of_items is None else mask & of_items)
 
-    made = arrange(rules, items, scores, request.top_k, more, before[before < rules.n_items])
+    made = arrange(rules, items, scores, options.top_k, more, before[before < rules.n_items])
     return MadeList(*ranked_items(made.items, made.scores, source), made.pinned, made.unmet)
 
 
@@ -176,5 +175,5 @@ def _best_of(
     return of_scores, source
 
 
-def _for_dials(request: PersonalRequest) -> int:
-    return max(CANDIDATES, 4 * request.top_k)
+def _for_dials(options: ListOptions) -> int:
+    return max(CANDIDATES, 4 * options.top_k)

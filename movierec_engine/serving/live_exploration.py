@@ -10,9 +10,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from movierec_engine.api.answers import Recommendations
 from movierec_engine.data.id_map import PublicId
-from movierec_engine.feedback import FeedbackError, ListContext
+from movierec_engine.feedback import FeedbackError
 from movierec_engine.feedback.events import MAX_LIST
 from movierec_engine.recommending.cold_items import ColdItems
 from movierec_engine.recommending.exploration import ExplorationConfig, ListExploration, draw
@@ -30,14 +29,6 @@ class Propensities(NamedTuple):
 
     at_place: tuple[float, ...] = ()
     in_list: tuple[float, ...] = ()
-
-
-class NotedAnswer(NamedTuple):
-    """An answer with what is noted of it."""
-
-    answer: Recommendations
-    propensities: Propensities
-    context: ListContext
 
 
 class Impressions:

@@ -6,20 +6,15 @@ model may be asked about somebody; where that cannot be read either, nobody's li
 meanwhile, which is said to whoever tries.
 """
 
-import hashlib
-import json
 import logging
-import secrets
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple, Protocol
 
-from movierec_engine.api.answers import LogHealth, Recommendations
-from movierec_engine.api.incoming import REQUEST_ID, incoming
-from movierec_engine.api.metrics import Metrics
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.feedback import (
     Erasure,
@@ -30,23 +25,37 @@ from movierec_engine.feedback import (
     FeedbackLogs,
     IdempotencyConflict,
     InvalidFeedback,
-    ListContext,
     LogAway,
     LogBusy,
     Recorded,
     UnknownEvent,
     UserState,
 )
-from movierec_engine.feedback.events import MAX_LIST, Kind
+from movierec_engine.feedback.events import Kind
 from movierec_engine.feedback.exposure_queue import ExposureQueue
 
 log = logging.getLogger(__name__)
 
 NOTHING_SAID = UserState()
-PLAIN = ListContext()
 PAUSE_SECONDS = 0.5
 """How long a log that could not be read is left alone."""
-OK = "ok"
+
+
+class Count(Protocol):
+    """Raises a counter of what became of feedback, by its name and labels."""
+
+    def __call__(self, name: str, by: float = 1.0, **labels: str) -> None: ...
+
+
+def uncounted(name: str, by: float = 1.0, **labels: str) -> None:
+    """Where nobody asks for counters, as in an export."""
+
+
+class LogState(NamedTuple):
+    """status: ok, busy, away, unreadable or read-only. message: what is wrong, in a sentence."""
+
+    status: str
+    message: str | None = None
 
 
 @dataclass
@@ -58,10 +67,10 @@ class _Refusals:
 
 
 class LiveFeedback:
-    """One log for each data set, of the store whose indices are served."""
+    """One log for each data set, of the store whose indices are served. count: raises counters."""
 
-    def __init__(self, logs: FeedbackLogs, metrics: Metrics) -> None:
-        self._places, self._metrics = logs, metrics
+    def __init__(self, logs: FeedbackLogs, count: Count = uncounted) -> None:
+        self._places, self._count = logs, count
         self._logs: dict[str, FeedbackLog] = {}
         self._queues: dict[str, ExposureQueue] = {}
         self._problems: dict[str, tuple[float, str]] = {}  # data set -> until when it is left alone, and why
@@ -103,10 +112,10 @@ class LiveFeedback:
             with self._changing(data_set):
                 recorded = self.log(data_set).record(events)
         except FeedbackError:
-            self._metrics.count("movierec_feedback_refused_total", len(events))
+            self._count("movierec_feedback_refused_total", len(events))
             raise
         for event, made in zip(events, recorded, strict=True):
-            self._metrics.count("movierec_feedback_events_total", kind=event.kind, status=made.status)
+            self._count("movierec_feedback_events_total", kind=event.kind, status=made.status)
         return recorded
 
     def undo(self, data_set: str, user_id: PublicId, key: str) -> int:
@@ -132,46 +141,6 @@ class LiveFeedback:
             queue = self._queues[data_set] = ExposureQueue(self.log(data_set), noted, self._count_dropped)
         queue.put(shown)
 
-    def note_shown(
-        self,
-        data_set: str,
-        user_id: PublicId,
-        answer: Recommendations,
-        propensities: tuple[tuple[float, ...], tuple[float, ...]] = ((), ()),
-        context: ListContext = PLAIN,
-        experiment: str = "",
-        variant: str = "",
-        teams: tuple[str, ...] = (),
-    ) -> str:
-        """Have an answer noted as shown; its exposure id.
-
-        An explored list that is sent again by its request id is the same one, and is noted once.
-        """
-        request_id = incoming()[REQUEST_ID]
-        movies = tuple(movie["movie_id"] for movie in answer["recommendations"])[:MAX_LIST]
-        exposure_id = secrets.token_hex(8)
-        if propensities[0]:
-            told = json.dumps([user_id, request_id, answer["version"], movies]).encode()
-            exposure_id = hashlib.blake2b(told, digest_size=8).hexdigest()
-        self.expose(
-            data_set,
-            Exposure(
-                exposure_id=exposure_id,
-                user_id=user_id,
-                movie_ids=movies,
-                model=answer["model"],
-                version=answer["version"],
-                experiment=experiment,
-                variant=variant,
-                teams=teams[:MAX_LIST],
-                request_id=request_id,
-                propensities=propensities[0],
-                inclusions=propensities[1],
-                context=context,
-            ),
-        )
-        return exposure_id
-
     def flush(self) -> None:
         """Wait, for a moment, until the lists that were shown are noted."""
         for queue in self._queues.values():
@@ -184,8 +153,8 @@ class LiveFeedback:
         for feedback in self._logs.values():
             feedback.close()
 
-    def health(self, data_set: str) -> LogHealth:
-        """The state of a log at this moment: `ok`, `busy`, `unreadable` or `read-only`."""
+    def health(self, data_set: str) -> LogState:
+        """The state of a log at this moment."""
         feedback = self.log(data_set)
         try:
             state = feedback.state(0) if feedback.begun else NOTHING_SAID
@@ -197,23 +166,21 @@ class LiveFeedback:
                 said = (
                     f"the feedback database does not answer, so {lists} and nothing is recorded; see the server's log"
                 )
-                return {"status": "away", "message": said}
-            return {
-                "status": "busy" if isinstance(error, LogBusy) else "unreadable",
-                "message": f"the feedback log cannot be read, so {lists} and nothing is recorded; see the server's log",
-            }
+                return LogState("away", said)
+            said = f"the feedback log cannot be read, so {lists} and nothing is recorded; see the server's log"
+            return LogState("busy" if isinstance(error, LogBusy) else "unreadable", said)
         assert state.known
         try:
             feedback.check_writable()
         except LogBusy:
-            return {"status": "busy", "message": "another process holds the feedback log, so nothing is recorded"}
+            return LogState("busy", "another process holds the feedback log, so nothing is recorded")
         except FeedbackError:
-            return {"status": "read-only", "message": "the feedback log cannot be written, so nothing is recorded"}
+            return LogState("read-only", "the feedback log cannot be written, so nothing is recorded")
         refusals = self._refusals.get(data_set)
         if refusals and not isinstance(refusals.last, (LogBusy, LogAway)):  # which would have been told just now
             said = "the feedback log refused what was last to be recorded, as on a full disk; see the server's log"
-            return {"status": "read-only", "message": said}
-        return {"status": OK, "message": None}
+            return LogState("read-only", said)
+        return LogState("ok")
 
     @contextmanager
     def _changing(self, data_set: str) -> Iterator[None]:
@@ -242,13 +209,13 @@ class LiveFeedback:
                 log.info("%s takes feedback again; %d changes were refused", self.log(data_set).where, refusals.count)
 
     def _count_undone(self, undone: int) -> int:
-        self._metrics.count("movierec_feedback_undone_total", undone)
+        self._count("movierec_feedback_undone_total", undone)
         return undone
 
     def _count_shown(self, data_set: str, written: Sequence[Exposure]) -> None:
         self._say_it_takes_changes(data_set)
         for shown in written:
-            self._metrics.count("movierec_exposures_total", experiment=shown.experiment)
+            self._count("movierec_exposures_total", experiment=shown.experiment)
 
     def _count_dropped(self, dropped: int) -> None:
-        self._metrics.count("movierec_exposures_dropped_total", dropped)
+        self._count("movierec_exposures_dropped_total", dropped)

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from movierec_engine.api.known_ids import KnownIds
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.recommending.live_taste import LiveTaste
 from movierec_engine.recommending.rows.gems import hidden_gems
 from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.retrieval.masks import Mask
 from movierec_engine.serving.catalogue import MovieCatalogue
+from movierec_engine.serving.known_ids import KnownIds
 from movierec_engine.serving.lineage import Lineage
 from movierec_engine.store import Artifact
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from movierec_engine.api.parameters import RatedMovie
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.data.interactions import OF_ORDER
 from movierec_engine.data.sequences import told_times
@@ -122,13 +121,9 @@ def of_user(served: LoadedIndex, user_id: PublicId, state: UserState) -> Person:
     return Person(served, user_id, user, state.ratings, masked_since, erased, state.rated_at)
 
 
-def of_history(served: LoadedIndex, history: Sequence[RatedMovie]) -> Person:
+def of_history(served: LoadedIndex, told: Mapping[PublicId, float | None]) -> Person:
     """A person with a given history, oldest first; if a movie is named twice, the last entry counts."""
-    ratings: dict[PublicId, float | None] = {}
-    for one in history:
-        ratings.pop(one.movie_id, None)
-        ratings[one.movie_id] = one.rating
-    return Person(served, None, None, ratings, frozenset() if served.repeat else frozenset(ratings))
+    return Person(served, None, None, told, frozenset() if served.repeat else frozenset(told))
 
 
 def _taste(served: LoadedIndex, ratings: Mapping[PublicId, float | None], times: Mapping[PublicId, int]) -> Taste:

@@ -1,4 +1,4 @@
-"""A filter takes two places: a field of the request, and a line of the catalogue that applies it."""
+"""A filter takes two places: a field of the request, and a line that applies it to the movies."""
 
 from typing import Annotated
 
@@ -13,6 +13,7 @@ from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.cursors import Cursors
 from movierec_engine.api.endpoints import Topic, register
 from movierec_engine.api.model_service import ModelService
+from movierec_engine.api.movie_filters import allowed_movies
 from movierec_engine.api.movie_service import MovieService
 from movierec_engine.api.openapi import describe
 from movierec_engine.api.parameters import text
@@ -28,19 +29,19 @@ class ByWords(SimilarRequest):
     """A part of the title."""
 
 
-class WordsCatalogue(MovieCatalogue):
-    def allowed(self, filters: Filters) -> Mask:
-        allowed = super().allowed(filters)
-        if isinstance(filters, ByWords) and filters.titled:
-            allowed = allowed & np.array([filters.titled in movie["title"] for movie in self.movies])
-        return allowed
+def also_by_words(catalogue: MovieCatalogue, by: Filters) -> Mask | None:
+    allowed = allowed_movies(catalogue, by)
+    if isinstance(by, ByWords) and by.titled:
+        titled = np.array([by.titled in movie["title"] for movie in catalogue.movies])
+        allowed = titled if allowed is None else allowed & titled
+    return allowed
 
 
 @pytest.fixture
 def topic(store: ArtifactStore, publish: Publish, monkeypatch: pytest.MonkeyPatch) -> tuple[FlaskClient, Topic]:
     """An API with an endpoint whose lists can be narrowed by a part of titles."""
     publish()
-    monkeypatch.setattr("movierec_engine.serving.index_reloader.MovieCatalogue", WordsCatalogue)
+    monkeypatch.setattr("movierec_engine.api.movie_service.allowed_movies", also_by_words)
     app, topic = create_app(store.root), Topic("movies")
     of_app = app.extensions["movierec"]
     models = ModelService(of_app["reloader"], store, Workers(None, 1))
@@ -74,5 +75,5 @@ def test_a_list_with_any_filter_is_not_the_models_own() -> None:
     values = {"genres": ("Drama",), "genres_not": ("War",), "year_from": 1990, "year_to": 1990, "candidates": (10,)}
     assert set(values) == set(Filters.model_fields), "a new filter is tried here as well"
     for name, value in values.items():
-        assert not PersonalRequest.model_validate({name: value}).plain
-    assert PersonalRequest(genres=(), year_from=None, novelty=0).plain
+        assert not PersonalRequest.model_validate({name: value}).options.plain
+    assert PersonalRequest(genres=(), year_from=None, novelty=0).options.plain

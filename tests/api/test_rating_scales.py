@@ -11,11 +11,11 @@ from html_tree import select, tree
 
 from movierec_engine import pipeline
 from movierec_engine.api.app import create_app
-from movierec_engine.api.known_ids import KnownIds
 from movierec_engine.config import Settings, load_settings
 from movierec_engine.data.rating_scale import MOVIELENS, RatingScale
 from movierec_engine.data.ratings import Ratings
 from movierec_engine.retrieval.index import RetrievalIndex
+from movierec_engine.serving.known_ids import KnownIds
 from movierec_engine.store import ArtifactStore, Slot
 from worlds import small_index, with_scale
 

@@ -13,7 +13,6 @@ from object_store import ObjectStoreServer
 from postgres import SUPERUSER, postgres
 
 from movierec_engine.api.app import create_app
-from movierec_engine.api.metrics import Metrics
 from movierec_engine.cli.main import cli
 from movierec_engine.errors import ConfigError, DataError, MovierecError, StoreError
 from movierec_engine.feedback import FeedbackEvent, FeedbackLogs
@@ -37,7 +36,7 @@ def store(tmp_path: Path) -> ArtifactStore:
 
 
 def lists_of(store: ArtifactStore, folder: Path, k: int = 3, **more: Any) -> ListParts:
-    live = LiveFeedback(FeedbackLogs(store.root), Metrics())
+    live = LiveFeedback(FeedbackLogs(store.root))
     return make_lists(index_to_export(store, "camps"), live, folder, k, **more)
 
 
@@ -52,7 +51,7 @@ def by_user(lists: ListParts) -> dict[int, list[tuple[int, float, str]]]:
 
 def say(store: ArtifactStore, user: int, movie: int, kind: Any = "rating", rating: float | None = 5.0) -> None:
     event = FeedbackEvent(f"{user} {movie} {kind}", user, movie, kind, rating if kind == "rating" else None)
-    LiveFeedback(FeedbackLogs(store.root), Metrics()).record("camps", [event])
+    LiveFeedback(FeedbackLogs(store.root)).record("camps", [event])
 
 
 def test_every_user_has_the_list_that_the_api_answers(store: ArtifactStore, tmp_path: Path) -> None:
@@ -73,7 +72,7 @@ def test_every_user_has_the_list_that_the_api_answers(store: ArtifactStore, tmp_
 
 def test_who_was_erased_has_no_list(store: ArtifactStore, tmp_path: Path) -> None:
     say(store, 50, 10)
-    live = LiveFeedback(FeedbackLogs(store.root), Metrics())
+    live = LiveFeedback(FeedbackLogs(store.root))
     for user in (1, 50):
         live.erase("camps", user)
     assert sorted(by_user(lists_of(store, tmp_path / "parts"))) == [7, 9]
