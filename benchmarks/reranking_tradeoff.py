@@ -27,10 +27,10 @@ from movierec_engine.cli.tables import print_tables
 from movierec_engine.config import load_settings
 from movierec_engine.data.ratings import Movies
 from movierec_engine.evaluation.rankings import rank_users
-from movierec_engine.evaluation.reranking_tradeoff import ACCURACY, BUYS, CANDIDATES, SETTINGS
+from movierec_engine.evaluation.reranking_tradeoff import ACCURACY, BUYS, SETTINGS
 from movierec_engine.models import load_model
 from movierec_engine.pipeline.reranking_tradeoff import TRADEOFF_FILE, measure_dials
-from movierec_engine.recommending.dials import DIALS, Dials, ItemFacts, rerank
+from movierec_engine.recommending.dials import CANDIDATES, DIALS, Dials, ItemFacts, rerank
 from movierec_engine.store import Artifact, ArtifactStore
 
 ROOT = Path(__file__).resolve().parents[1]

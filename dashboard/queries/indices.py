@@ -5,13 +5,12 @@ The lists are those that the API answers, without a person's live feedback.
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dashboard.queries.data import SPLIT_FILE
 from dashboard.queries.parquet import records
@@ -20,18 +19,17 @@ from movierec_engine.data.id_map import IdMap, PublicId
 from movierec_engine.data.nouns import MOVIES, Nouns, called, nouns_of_titles
 from movierec_engine.data.written_ids import escaped, parsed_id, split, unescaped
 from movierec_engine.errors import DataError, StoreError
+from movierec_engine.feedback import UserState
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.recommending import explanation
-from movierec_engine.recommending.dials import Dials, rerank
+from movierec_engine.recommending.dials import Dials
 from movierec_engine.recommending.title_search import TitleSearch
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, is_refitted, kinds
 
 if TYPE_CHECKING:
-    from movierec_engine.recommending.fold_in import Taste
     from movierec_engine.retrieval.index import RetrievalIndex
-
-CANDIDATES = 100
-"""The model's best movies, at least, that taste dials choose from: as many as in the API."""
+    from movierec_engine.serving.loaded_index import LoadedIndex
+    from movierec_engine.serving.person import Person
 
 
 @dataclass(frozen=True)
@@ -64,13 +62,17 @@ class IndexVersion:
 
 @dataclass(frozen=True, eq=False)
 class SearchableIndex:
-    """An index in memory, with a search over its titles."""
+    """An index in memory, as the API loads it, with a search over its titles."""
 
-    index: "RetrievalIndex"
+    served: "LoadedIndex"
     titles: tuple[str, ...]
     """By item, with the year."""
     genres: tuple[tuple[str, ...], ...]
     search: TitleSearch
+
+    @property
+    def index(self) -> "RetrievalIndex":
+        return self.served.index
 
     def item(self, movie_id: PublicId) -> int | None:
         return self.index.items.place(movie_id)
@@ -150,7 +152,7 @@ class Rated:
     """A movie that a user has rated, and in which part of the split."""
 
     movie_id: PublicId
-    rating: float
+    rating: float | None
     part: str
 
 
@@ -182,18 +184,34 @@ def _manifest(root: Path, folder: Path, version: str) -> Artifact | None:
         return None
 
 
-def load(folder: Path) -> SearchableIndex:
+def load(root: Path, folder: Path) -> SearchableIndex:
     """The index in a folder. Raises StoreError where it cannot be read, or is of an older layout."""
     from movierec_engine.retrieval.index import RetrievalIndex
+    from movierec_engine.retrieval.masks import serving_mask
+    from movierec_engine.serving.catalogue import MovieCatalogue
+    from movierec_engine.serving.lineage import Lineage
+    from movierec_engine.serving.loaded_index import LoadedIndex
 
+    store = store_at(root)
     try:
+        artifact = store.get(slot_of(root, folder.parent), folder.name)
         index = RetrievalIndex.load(folder)
     except Exception as error:  # whatever is wrong with the files
         raise StoreError(f"{folder.name} cannot be read ({error})") from error
-    movies = index.movies.to_pylist()
-    titles = tuple(f"{movie['title']} ({movie['year']})" if movie["year"] else movie["title"] for movie in movies)
-    search = TitleSearch([movie["title"] for movie in movies], [movie["year"] for movie in movies], index.popularity)
-    return SearchableIndex(index, titles, tuple(tuple(movie["genres"] or ()) for movie in movies), search)
+    lineage = Lineage.of(store, artifact)
+    catalogue = MovieCatalogue(index, lineage)
+    movies = catalogue.movies[: catalogue.n_items]
+    return SearchableIndex(
+        LoadedIndex(artifact, index, catalogue, lineage, serving_mask(index)),
+        tuple(map(_titled, movies)),
+        tuple(tuple(movie["genres"] or ()) for movie in movies),
+        TitleSearch([movie["title"] for movie in movies], [movie["year"] for movie in movies], index.popularity),
+    )
+
+
+def _titled(movie: Mapping[str, Any]) -> str:
+    """A movie's title with its year, where that is known."""
+    return f"{movie['title']} ({movie['year']})" if movie["year"] else str(movie["title"])
 
 
 def rated_by(split: str, user_id: PublicId) -> list[Rated]:
@@ -233,61 +251,40 @@ def for_user(
     known: the movies that a trained user's list leaves out, where it is to be as measured: then those of the test part
     can be hit. By default all that the user has rated.
     """
-    from movierec_engine.retrieval.masks import serving_mask
-
-    if not found.trained_with(user_id):
-        return for_history(found, found.rated_by(user_id), k, dials, found.index.rated.times_by(user_id))
-    user = found.user(user_id)
-    assert user is not None
-    if known is None:
-        masked = serving_mask(found.index)(user)
-    else:
-        places = (found.item(movie) for movie in known)
-        masked = np.array([item for item in places if item is not None], dtype=np.int64)
-    items, scores, source = found.index.recommend(user, _wanted(k, dials), masked)
-    row = found.index.history
-    return _answer(found, items, scores, source, row.indices[row.indptr[user] : row.indptr[user + 1]], k, dials)
+    served = found.served
+    if known is not None:
+        measured = served.catalogue.items([*known])
+        served = replace(served, mask=lambda user: measured)
+    return _listed(served, _user(served, user_id), k, dials)
 
 
-def for_history(
-    found: SearchableIndex,
-    ratings: Mapping[PublicId, float],
-    k: int,
-    dials: Dials,
-    times: Mapping[PublicId, int] | None = None,
-) -> RecommendedList:
-    """The list of somebody who has told these movies, movie id -> rating, and at which seconds, where that is known."""
-    taste = taste_of(found, ratings, times or {})
-    items, scores, source = found.index.recommend_for_history(taste, _wanted(k, dials), taste.items)
-    return _answer(found, items, scores, source, taste.liked.indices, k, dials)
+def for_history(found: SearchableIndex, told: Mapping[PublicId, float | None], k: int, dials: Dials) -> RecommendedList:
+    """The list of somebody who has told these movies, movie id -> rating, None for one without."""
+    from movierec_engine.serving.person import of_history
+
+    return _listed(found.served, of_history(found.served, told), k, dials)
 
 
 def why(
-    found: SearchableIndex,
-    user_id: PublicId | None,
-    told: Mapping[PublicId, float],
-    movie_id: PublicId,
-    ratings: Mapping[PublicId, float],
+    found: SearchableIndex, user_id: PublicId | None, movie_id: PublicId, ratings: Mapping[PublicId, float | None]
 ) -> Reason:
-    """Explain a movie's score in a user's list, or, where user_id is None, of a new user with these movies.
+    """Explain a movie's score in a user's list, or, where user_id is None, of a new user with these ratings.
 
-    ratings: the person's own, movie id -> rating, as far as they are known.
+    ratings: movie id -> the person's rating, as far as it is known.
     """
-    item, times = found.item(movie_id), {}
+    from movierec_engine.serving.person import of_history
+
+    served, index, item = found.served, found.index, found.item(movie_id)
     assert item is not None
-    if user_id is not None and not found.trained_with(user_id):
-        told = ratings = found.rated_by(user_id)
-        times = found.index.rated.times_by(user_id)
-        user_id = None
-    if user_id is not None:
-        user = found.user(user_id)
-        assert user is not None
-        made: Explanation = found.index.explain(user, item)
+    person = of_history(served, ratings) if user_id is None else _user(served, user_id)
+    if person.user is not None:
+        made: Explanation = index.explain(person.user, item)
     else:
-        made = found.index.explain_for_history(taste_of(found, told, times), item)
-    own = {place: rating for movie, rating in ratings.items() if (place := found.item(movie)) is not None}
+        made, ratings = index.explain_for_history(person.taste, item), person.ratings
+    given = ((found.item(movie), rating) for movie, rating in ratings.items())
+    own = {place: rating for place, rating in given if place is not None and rating is not None}
     titles = dict(enumerate(found.titles))
-    least = found.index.facts.liked_from
+    least = index.facts.liked_from
     return Reason(
         explanation.sentence(made, titles, own, least),
         made.score,
@@ -314,11 +311,27 @@ def similar(found: SearchableIndex, movie_id: PublicId, k: int) -> list[dict[str
     ]
 
 
-def taste_of(found: SearchableIndex, ratings: Mapping[PublicId, float], times: Mapping[PublicId, int]) -> "Taste":
-    """Liked and disliked items; movies that the catalogue lacks are left out."""
-    rated = {item: rating for movie, rating in ratings.items() if (item := found.item(movie)) is not None}
-    at = {item: second for movie, second in times.items() if (item := found.item(movie)) is not None}
-    return found.index.taste_of(rated, at)
+def _user(served: "LoadedIndex", user_id: PublicId) -> "Person":
+    """A user of whom the live log says nothing."""
+    from movierec_engine.serving.person import of_user
+
+    return of_user(served, user_id, UserState())
+
+
+def _listed(served: "LoadedIndex", person: "Person", k: int, dials: Dials) -> RecommendedList:
+    """A person's list as plain values. Raises ConfigError for what dials cannot know."""
+    from movierec_engine.serving.list_making import list_for
+    from movierec_engine.serving.list_options import ListOptions
+
+    made = list_for(served, person, ListOptions(k, dials))
+    movies = served.catalogue.movies
+    return RecommendedList(
+        made.source,
+        tuple(
+            Recommended(rank, movies[item]["movie_id"], _titled(movies[item]), score)
+            for rank, (item, score) in enumerate(zip(made.items, made.scores, strict=True), start=1)
+        ),
+    )
 
 
 def _served(store: ArtifactStore, data: str) -> Artifact | None:
@@ -346,44 +359,18 @@ def _splits_of(store: ArtifactStore, made: Artifact) -> str:
     return store.resolve(str(made.parents.get(kinds.TRAINED_MODEL, ""))).parents.get(kinds.SPLITS, "")
 
 
-def _wanted(k: int, dials: Dials) -> int:
-    return max(CANDIDATES, 4 * k) if dials.turned else k
-
-
-def _answer(
-    found: SearchableIndex,
-    items: NDArray[np.int64],
-    scores: NDArray[np.float32],
-    source: str,
-    history: NDArray[Any],
-    k: int,
-    dials: Dials,
-) -> RecommendedList:
-    """The list as plain values, re-ranked where a dial is turned. Raises ConfigError for what dials cannot know."""
-    score_of = dict(zip(items.tolist(), scores.tolist(), strict=True))
-    if dials.turned:
-        items, _ = rerank(items, scores, history, found.index.item_facts, dials, k)
-    return RecommendedList(
-        source,
-        tuple(
-            Recommended(rank, found.movie_id(item), found.titles[item], score_of[item])
-            for rank, item in enumerate(items[:k].tolist(), start=1)
-        ),
-    )
-
-
-def parsed_history(text: str, texts: bool) -> dict[PublicId, float]:
-    """Movie id -> rating, from a text such as `1:5,318:4.5`; what is no such pair is left out.
+def parsed_history(text: str, texts: bool) -> dict[PublicId, float | None]:
+    """Movie id -> rating, None without one, from a text such as `1:5,318:4.5,7`; what is none of these is left out.
 
     texts: whether the movies' ids are texts.
     """
-    found = {}
+    found: dict[PublicId, float | None] = {}
     for word in split(text, ",")[:MOST_TOLD]:
-        movie, *rating = split(word, ":", 1)
+        movie, *given = split(word, ":", 1)
         with suppress(ValueError, DataError):
-            value = float("".join(rating) or DEFAULT_RATING)
-            if movie and 0 <= value <= 1000:
-                found[parsed_id(unescaped(movie), texts)] = value
+            rating = float(given[0]) if any(given) else None
+            if movie and (rating is None or 0 <= rating <= 1000):
+                found[parsed_id(unescaped(movie), texts)] = rating
     return found
 
 
@@ -392,11 +379,13 @@ def unread_history(text: str, texts: bool, told: Collection[PublicId]) -> list[s
     return [word for word in split(text, ",") if word and not set(parsed_history(word, texts)) & set(told)]
 
 
-def written_history(ratings: Mapping[PublicId, float]) -> str:
-    return ",".join(f"{escaped(movie)}:{rating:g}" for movie, rating in ratings.items())
+def written_history(ratings: Mapping[PublicId, float | None]) -> str:
+    """The text that `parsed_history` reads."""
+    return ",".join(
+        escaped(movie) if rating is None else f"{escaped(movie)}:{rating:g}" for movie, rating in ratings.items()
+    )
 
 
-DEFAULT_RATING = 5.0
 MOST_TOLD = 50
 """Movies that a new user can tell."""
 

@@ -20,7 +20,7 @@ from movierec_engine.data.id_map import PublicId
 from movierec_engine.data.nouns import MOVIES, called
 from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.evaluation.protocols import FULL
-from movierec_engine.recommending.dials import DIALS, DIVERSITY_OVER, Dials
+from movierec_engine.recommending.dials import CANDIDATES, DIALS, DIVERSITY_OVER, Dials
 from movierec_engine.reporting import numbers, words
 from movierec_engine.reporting.comparable import EvaluationSetup
 from movierec_engine.store import kinds
@@ -106,7 +106,7 @@ def _unmeasured(version: IndexVersion) -> EvaluationSetup:
 
 @st.cache_resource(show_spinner="Loading an index", max_entries=6)
 def _load(folder: str) -> SearchableIndex:
-    return indices.load(Path(folder))
+    return indices.load(store_files.store_root(), Path(folder))
 
 
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)
@@ -118,11 +118,10 @@ def _rated(split: str, user_id: PublicId) -> list[Rated]:
 def _why(
     folder: str,
     user_id: PublicId | None,
-    told: dict[PublicId, float],
     movie_id: PublicId,
-    ratings: dict[PublicId, float],
+    ratings: dict[PublicId, float | None],
 ) -> Reason:
-    return indices.why(_load(folder), user_id, told, movie_id, ratings)
+    return indices.why(_load(folder), user_id, movie_id, ratings)
 
 
 @st.cache_data(show_spinner=False, max_entries=8, ttl=600)
@@ -132,7 +131,7 @@ def _examples(folder: str, report: str) -> dict[str, PublicId]:
 
 
 def _reason_of_user(version: IndexVersion, user_id: PublicId, movie_id: PublicId) -> Reason:
-    return _why(version.folder, user_id, {}, movie_id, _load(version.folder).rated_by(user_id))
+    return _why(version.folder, user_id, movie_id, {**_load(version.folder).rated_by(user_id)})
 
 
 @st.cache_resource(show_spinner="Laying out the map", max_entries=4)
@@ -259,7 +258,7 @@ def _new_user(found: SearchableIndex) -> _Person:
         _say("Their movies"),
         list(told),
         key="their movies",
-        format_func=lambda movie: f"{found.title(movie)} · {told[movie]:g}",
+        format_func=lambda movie: _told_title(found.title(movie), told[movie]),
         placeholder="None yet: add some below",
         on_change=_keep_told,
         args=(texts,),
@@ -275,6 +274,10 @@ def _new_user(found: SearchableIndex) -> _Person:
         )
     state.put("told", indices.written_history(told))
     return _Person(None, [Rated(movie, told[movie], "told") for movie in kept])
+
+
+def _told_title(title: str, rating: float | None) -> str:
+    return title if rating is None else f"{title} · {rating:g}"
 
 
 def _set(name: str, value: str) -> None:
@@ -314,9 +317,7 @@ def _dials(found: SearchableIndex) -> Dials:
             names = numbers.listed([words.dial(name) for name in lacking])
             st.caption(f"Nothing is known here that {names} needs, so it stays off.")
             dials = Dials(**{**settings, **dict.fromkeys(lacking, 0.0)})
-        st.caption(
-            f"Re-ranks the model's best {indices.CANDIDATES}. What it costs is on the page Segments and fairness."
-        )
+        st.caption(f"Re-ranks the model's best {CANDIDATES}. What it costs is on the page Segments and fairness.")
     return dials
 
 
@@ -423,9 +424,7 @@ def _note(answer: RecommendedList, found: SearchableIndex) -> str:
 
 
 def _reason(version: IndexVersion, person: _Person, movie_id: PublicId) -> Reason:
-    return _why(
-        version.folder, person.user_id, {} if person.user_id is not None else person.ratings, movie_id, person.ratings
-    )
+    return _why(version.folder, person.user_id, movie_id, person.ratings)
 
 
 def _history(found: SearchableIndex, person: _Person) -> None:

@@ -17,12 +17,10 @@ from movierec_engine.evaluation.metrics.accuracy import ndcg
 from movierec_engine.evaluation.metrics.beyond_accuracy import intra_list_diversity, novelty
 from movierec_engine.evaluation.rankings import Rankings, heldout_scores, rank_users
 from movierec_engine.models.base import Recommender
-from movierec_engine.recommending.dials import Dials, ItemFacts, divergence, rerank_all
+from movierec_engine.recommending.dials import CANDIDATES, Dials, ItemFacts, divergence, rerank_all
 
 K = 10
 """Length of the lists that are measured."""
-CANDIDATES = 100
-"""How many of the model's best items a list is chosen from."""
 SETTINGS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 ACCURACY = f"ndcg@{K}"

@@ -26,7 +26,8 @@ def measure_dials(store: ArtifactStore, trained_model: Artifact, origin: Origin 
     tradeoff.parquet has a row for each dial, setting and measure. Only the curve of the newest trained model
     becomes the slot's newest. Raises MovierecError where there is no validation part.
     """
-    from movierec_engine.evaluation.reranking_tradeoff import CANDIDATES, SETTINGS, K, reranking_tradeoff
+    from movierec_engine.evaluation.reranking_tradeoff import SETTINGS, K, reranking_tradeoff
+    from movierec_engine.recommending.dials import CANDIDATES
 
     splits = store.resolve(trained_model.parents[kinds.SPLITS]).verify()
     raw_movies = movies_of(store, trained_model)

@@ -46,6 +46,9 @@ DIVERSITY_OVER = ("genres", "embeddings")
 SMOOTHING = 0.01
 """Share of the history's shares that is mixed into the list's, so that the divergence stays finite; Steck's value."""
 
+CANDIDATES = 100
+"""How many of the model's best items a list is chosen from where a dial is turned; four times the list where that is
+more."""
 DECIMALS = 12
 """Values are compared to so many, so that equal ones stay equal in spite of floating point."""
 

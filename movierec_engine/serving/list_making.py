@@ -11,16 +11,13 @@ from numpy.typing import NDArray
 
 from movierec_engine.data.nouns import called
 from movierec_engine.models.top_k import best
-from movierec_engine.recommending.dials import rerank_all
+from movierec_engine.recommending.dials import CANDIDATES, rerank_all
 from movierec_engine.recommending.rules.active import ActiveRules, UnmetRule
 from movierec_engine.recommending.rules.arranging import NOTHING, arrange
 from movierec_engine.retrieval.index import PERSONAL
 from movierec_engine.serving.list_options import ListOptionError, ListOptions
 from movierec_engine.serving.loaded_index import LoadedIndex, ranked_items
 from movierec_engine.serving.person import Person, items_of
-
-CANDIDATES = 100
-"""The model's best movies among which dials choose, at least; four times the list where that is more."""
 
 Found = tuple[NDArray[np.int64], NDArray[np.float32], str]
 """Items and their scores, best first, and where they come from."""

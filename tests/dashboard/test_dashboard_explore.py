@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +34,7 @@ def ease(known: ArtifactStore) -> SearchableIndex:
     version = versions[0]
     assert version.served
     assert version.data == "tiny"
-    return indices.load(known.root / "/".join(version.id.split("/")))
+    return indices.load(known.root, known.root / "/".join(version.id.split("/")))
 
 
 def test_a_users_lists_come_with_scores_reasons_and_hits(visit: Open, known: ArtifactStore) -> None:
@@ -127,7 +128,7 @@ def test_the_page_and_the_api_give_everybody_the_same_list(
         listed = [(movie["movie_id"], movie["score"]) for movie in answer["recommendations"]]
         assert [(one.movie_id, pytest.approx(one.score, abs=1e-6)) for one in page.movies] == listed
         for movie in answer["recommendations"]:
-            reason = indices.why(ease, user_id, {}, movie["movie_id"], ease.rated_by(user_id))
+            reason = indices.why(ease, user_id, movie["movie_id"], {**ease.rated_by(user_id)})
             shown = [one["contribution"] for one in movie["why"]["contributions"]]
             assert [amount for _, amount in reason.contributions] == pytest.approx(shown, abs=1e-6)
 
@@ -153,6 +154,10 @@ def test_a_new_user_is_built_from_movies(visit: Open, known: ArtifactStore) -> N
     assert not app.exception
     assert app.query_params["told"] == "30:5"
     assert "1. **Forty** :gray[0.6000]  \n:small[because you liked Thirty (1992)]" in text(app)
+    app.query_params["told"] = "30"
+    app.run()
+    assert app.multiselect(key="their movies").options == ["Thirty (1992)"], "told without a rating"
+    assert "1. **Forty** :gray[0.6000]" in text(app)
     app.multiselect(key="their movies").unselect(30).run()
     assert "told" not in app.query_params
     assert "Nothing is known yet" in text(app)
@@ -177,8 +182,8 @@ def test_a_dial_turns_the_list_away_from_the_models_order(
 
 
 def test_a_reason_adds_up_to_the_score(ease: SearchableIndex) -> None:
-    told = {10: 5.0, 20: 3.0}
-    reason = indices.why(ease, None, told, 40, told)
+    told: dict[int | str, float | None] = {10: 5.0, 20: 3.0}
+    reason = indices.why(ease, None, 40, told)
     assert dict(reason.contributions) == pytest.approx({"Twenty (1991)": 0.4, "Ten (1990)": 0.1})
     assert reason.score == pytest.approx(0.5)
     assert reason.sentence == "because you liked Twenty (1991)"
@@ -212,7 +217,7 @@ def test_the_map_shows_the_directions_of_largest_variance(ease: SearchableIndex)
 def test_histories_in_the_url_are_read_as_far_as_they_make_sense(written: str) -> None:
     found = indices.parsed_history(written, texts=False)
     assert indices.parsed_history(indices.written_history(found), texts=False) == found
-    assert all(movie >= 0 and 0 <= rating <= 1000 for movie, rating in found.items())
+    assert all(movie >= 0 and (rating is None or 0 <= rating <= 1000) for movie, rating in found.items())
 
 
 def test_movies_are_found_by_title_or_are_the_most_popular_with_equal_ones_in_the_catalogues_order(
@@ -230,11 +235,15 @@ def test_users_to_begin_with_have_the_fewest_a_typical_number_and_the_most_movie
     lengths = [0, 4, 1, 2, 3, 1]
     history = sparse.csr_matrix([[1.0] * n + [0.0] * (4 - n) for n in lengths])
     users = IdMap(np.arange(6) * 10)
-    other = replace(ease, index=replace(ease.index, users=users, history=history.astype(np.float32), **padded(users)))
+    other = with_index(ease, users=users, history=history.astype(np.float32), **padded(users))
     assert indices.examples(other) == {"Fewest movies": 20, "Typical": 30, "Most movies": 10}
     assert indices.examples(other, hit={20, 40, 0})["Typical"] == 40, "the nearest to the middle who has a hit"
     nobody = sparse.csr_matrix((6, 4), dtype=np.float32)
-    assert indices.examples(replace(other, index=replace(other.index, history=nobody))) == {}
+    assert indices.examples(with_index(other, history=nobody)) == {}
+
+
+def with_index(found: SearchableIndex, **changes: Any) -> SearchableIndex:
+    return replace(found, served=replace(found.served, index=replace(found.index, **changes)))
 
 
 def padded(users: IdMap) -> dict[str, object]:
@@ -251,16 +260,26 @@ def padded(users: IdMap) -> dict[str, object]:
     ("text", "expected"),
     [
         ("1:5,318:4.5", {1: 5.0, 318: 4.5}),
-        ("7", {7: 5.0}),
-        ("7:,x:3,8:x,9:-1,10:1001,-3:2,11:0,12:1000", {7: 5.0, 11: 0.0, 12: 1000.0}),
+        ("7", {7: None}),
+        ("7:,x:3,8:x,9:-1,10:1001,-3:2,11:0,12:1000", {7: None, 11: 0.0, 12: 1000.0}),
         (f"{2**63 - 1}:1,{2**63}:1", {2**63 - 1: 1.0}),
         ("", {}),
         (",".join(f"{movie}:1" for movie in range(60)), dict.fromkeys(range(50), 1.0)),
     ],
 )
-def test_a_history_is_read_from_the_address_without_what_is_none(text: str, expected: dict[int, float]) -> None:
+def test_a_history_is_read_from_the_address_without_what_is_none(text: str, expected: dict[int, float | None]) -> None:
     assert indices.parsed_history(text, texts=False) == expected
     assert indices.parsed_history(indices.written_history(expected), texts=False) == expected
+
+
+def test_a_movie_told_without_a_rating_is_a_like_whatever_the_scale(ease: SearchableIndex) -> None:
+    """Where likes begin at 7, 5 of 10 is a dislike. 30 adds 0.6 to 40."""
+    of_ten = with_index(ease, facts=replace(ease.index.facts, liked_from=7.0))
+    told, liked = indices.parsed_history("30", texts=False), {30: 10.0}
+    assert indices.for_history(of_ten, told, 2, OFF) == indices.for_history(of_ten, liked, 2, OFF)
+    assert indices.for_history(of_ten, told, 2, OFF).movies[0].movie_id == 40
+    assert indices.for_history(of_ten, {30: 5.0}, 2, OFF).movies[0].movie_id != 40
+    assert indices.why(of_ten, None, 40, told).sentence == "because you watched Thirty (1992)"
 
 
 def test_movies_in_every_list_are_those_of_all(ease: SearchableIndex) -> None:
