@@ -44,6 +44,7 @@ LAYERS = {
     "release": 10,
     "reporting": 11,
     "reporting.numbers": 0,
+    "reporting.off_policy": 5,
     "reporting.progress": 0,
     "tuning": 10,
     "backup": 11,
@@ -55,7 +56,7 @@ LAYERS = {
 
 What `models` is to everybody else lies below evaluation and the training loop; the models that are trained by the loop,
 or weigh others by evaluation, lie above them. How numbers are written lies below everything, since every part words
-sentences.
+sentences; the words of off-policy estimates lie below the pipeline, which publishes them.
 """
 
 DASHBOARD_LAYERS = {"queries": 0, "plots": 2, "views": 3, "app": 4, "__main__": 4}

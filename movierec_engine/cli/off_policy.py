@@ -86,11 +86,12 @@ def offpolicy(
     from contextlib import closing
 
     from movierec_engine.cli.rules import read_rules
+    from movierec_engine.evaluation.off_policy.question import NONE, THEN, OffPolicyQuestion
     from movierec_engine.feedback import FeedbackLogs
     from movierec_engine.pipeline.data import choose_data_set
     from movierec_engine.pipeline.export import index_to_export
-    from movierec_engine.pipeline.off_policy import OffPolicyQuestion, judge, publish_result
-    from movierec_engine.pipeline.target_rules import NONE, THEN, TargetRules
+    from movierec_engine.pipeline.off_policy import judge, publish_result
+    from movierec_engine.pipeline.target_rules import TargetRules
     from movierec_engine.recommending.exploration import ExplorationConfig
     from movierec_engine.store import ArtifactStore, kinds
 
@@ -108,9 +109,9 @@ def offpolicy(
 
 def estimates_table(reference: str, facts: dict[str, Any]) -> ResultTable:
     """Estimates a row each: rewards a list, and how many more than as shown."""
-    from movierec_engine.pipeline.off_policy import described
     from movierec_engine.recommending.exploration import ExplorationConfig
     from movierec_engine.reporting import numbers
+    from movierec_engine.reporting.off_policy import described
 
     found, asked = facts["estimates"], facts["question"]
     rows = [

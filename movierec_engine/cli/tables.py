@@ -2,7 +2,6 @@
 
 import csv
 import json
-import math
 import os
 import sys
 import textwrap
@@ -17,6 +16,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from movierec_engine.data.nouns import Nouns, called
+from movierec_engine.store.plain_json import plain_json
 
 Row = Mapping[str, Any]
 CellText = Callable[[Row], str]
@@ -85,11 +85,11 @@ def print_tables(tables: Sequence[ResultTable], form: Format = "table", file: Te
     file = file or sys.stdout
     rows = [{"table": table.title, **row} if len(tables) > 1 else row for table in tables for row in table.rows]
     if form == "json":
-        file.write(json.dumps(_plain(rows), indent=1, ensure_ascii=False) + "\n")
+        file.write(json.dumps(plain_json(rows), indent=1, ensure_ascii=False) + "\n")
     elif form == "csv":
         writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
         writer.writeheader()
-        writer.writerows({name: _cell(value) for name, value in row.items()} for row in _plain(rows))
+        writer.writerows({name: _cell(value) for name, value in row.items()} for row in plain_json(rows))
     else:
         for table in tables:
             _draw(table, file)
@@ -166,17 +166,6 @@ def _print_text(console: Console, text: str, width: int | None, style: str) -> N
 
 def _needed(columns: Sequence[TableColumn], rows: Sequence[Row], gap: int = 1) -> int:
     return sum(column.least(rows) + gap for column in columns) - gap
-
-
-def _plain(value: Any) -> Any:
-    """NaN, which JSON does not have, as null; numbers of numpy as Python's."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _cell(value: Any) -> Any:

@@ -5,15 +5,14 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from movierec_engine.data.id_map import PublicId
+from movierec_engine.evaluation.off_policy.question import Reward
 from movierec_engine.feedback import FeedbackLog, ListContext, LoggedEvent, ShownList, UserState
 from movierec_engine.feedback.events import AHEAD_SECONDS, now_ms
 from movierec_engine.feedback.log import state_of
 from movierec_engine.reporting.progress import advance, step
-
-Reward = Literal["like", "click"]
 
 NOT_EXPLORED = "were not explored"
 NO_PROBABILITY = "have propensities that are not numbers above 0 and at most 1"

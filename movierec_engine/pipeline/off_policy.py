@@ -15,11 +15,11 @@ movie i earned in n_i lists of the other half of the users, r the mean of a plac
 """
 
 import json
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,107 +27,28 @@ from numpy.typing import NDArray
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.data.rating_scale import least_like
 from movierec_engine.errors import DataError
-from movierec_engine.evaluation.off_policy import PolicyEstimates, WeighedLists, estimate
+from movierec_engine.evaluation.off_policy import WeighedLists, estimate
+from movierec_engine.evaluation.off_policy.question import OffPolicyQuestion, OffPolicyResult
 from movierec_engine.feedback import FeedbackLog
-from movierec_engine.pipeline.logged_lists import OF_LOST_RULES, LoggedLists, Reward, read_lists
-from movierec_engine.pipeline.target_rules import NONE, THEN, TargetRules
-from movierec_engine.recommending.cold_items import ColdItems
-from movierec_engine.recommending.exploration import ExplorationConfig
-from movierec_engine.recommending.rules.active import ActiveRules
+from movierec_engine.pipeline.logged_lists import OF_LOST_RULES, LoggedLists, read_lists
+from movierec_engine.pipeline.off_policy_target import Chances, TargetLists
+from movierec_engine.pipeline.target_rules import TargetRules
 from movierec_engine.recommending.rules.document import RuleDocument
 from movierec_engine.recommending.rules.versions import RULES_FILE
 from movierec_engine.reporting import numbers
+from movierec_engine.reporting.off_policy import sentences
 from movierec_engine.reporting.progress import advance, step
-from movierec_engine.serving.exploration_pool import exploration_of
-from movierec_engine.serving.list_making import MadeList, list_for
-from movierec_engine.serving.list_options import ListOptions
-from movierec_engine.serving.live_exploration import Impressions, kept
 from movierec_engine.serving.loaded_index import LoadedIndex
-from movierec_engine.serving.person import of_user
 from movierec_engine.store import Artifact, ArtifactStore, content_key, kinds
+from movierec_engine.store.plain_json import plain_json
 
-Assumption = Literal["movie", "place"]
 ESTIMATES_FILE = "estimates.json"
 PRIOR = 10.0
 """A: how many lists the mean counts for in the reward model."""
-SEEN = 0.98
-"""Share of the target's places from which on the log is said to have seen what it shows."""
+_LIKED_FROM = 4.0
+"""For an index that does not say which ratings are likes."""
 
 Values = NDArray[np.float64]
-Chances = dict[PublicId, float]
-
-
-@dataclass(frozen=True)
-class OffPolicyQuestion:
-    """The question of an off-policy evaluation.
-
-    minutes: of the reward. clip: the largest weight, 0 for none. exploration: the target's. rules: the target's, in
-    words: `then`, `none`, or the name of a file.
-    """
-
-    reward: Reward = "like"
-    minutes: float = 1440.0
-    by: Assumption = "movie"
-    clip: float = 0.0
-    exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
-    rules: str = NONE
-
-
-@dataclass(frozen=True)
-class OffPolicyResult:
-    """Estimates of a target, and what they rest on.
-
-    rewards: places that earned one. left_out: why -> how many lists. early: events dated before the list they name.
-    under_rules: lists of the target's that rules held for. unmet: those of them that did not meet one.
-    """
-
-    question: OffPolicyQuestion
-    estimates: PolicyEstimates
-    rewards: int
-    left_out: dict[str, int]
-    early: int
-    under_rules: int = 0
-    unmet: int = 0
-
-    def sentences(self) -> list[str]:
-        """The reservations about the numbers, a sentence each."""
-        found, asked = self.estimates, self.question
-        share = found.covered.value
-        said = [
-            f"From {numbers.counted(found.lists, 'explored list')} of {numbers.counted(found.users, 'user')}, of which "
-            f"{numbers.counted(self.rewards, 'place')} earned a {asked.reward} within {asked.minutes:g} minutes; the "
-            f"weights are worth {found.effective_places:,.0f} places, and the largest is {found.largest_weight:,.1f}."
-        ]
-        if share < SEEN and found.covered.high < 1:
-            said.append(
-                f"The log could not have shown about {numbers.percent(1 - share, 0)} of the places of these lists: IPS "
-                "counts nothing for them, SNIPS takes them to be like the others, and DR believes its reward model."
-            )
-        said += self._of_rules()
-        if asked.clip:
-            said.append(f"Weights above {asked.clip:g} are cut down to it, which pulls the estimates towards 0.")
-        assumed = {
-            "movie": "A movie is taken to earn the same at every place of a list.",
-            "place": "A movie is taken to earn the same at its place, whatever stands beside it.",
-        }
-        said.append(assumed[asked.by] + " Intervals are of 95 %, with users as independent.")
-        if self.left_out:
-            whys = [f"{count:,} that {why}" for why, count in sorted(self.left_out.items(), key=lambda one: -one[1])]
-            said.append(f"Lists that are left out: {numbers.listed(whys)}.")
-        if self.early:
-            said.append(
-                f"{numbers.counted(self.early, 'event')} dated more than a minute before the list named by it is left "
-                "out; the clocks of clients and servers differ."
-            )
-        return said
-
-    def _of_rules(self) -> list[str]:
-        """Under which rules the target's lists were made."""
-        if self.question.rules == NONE:
-            return ["The lists are made without rules."]
-        which = "the rules of then" if self.question.rules == THEN else f"the rules of {self.question.rules}"
-        said = f"The lists are made under {which}, which hold for {self.under_rules:,} of them"
-        return [f"{said}; {numbers.counted(self.unmet, 'list')} could not meet one." if self.unmet else f"{said}."]
 
 
 def judge(
@@ -149,7 +70,7 @@ def judge(
             f"the feedback log of {served.lineage.data_set} has no explored list to learn from{reason}; serve with "
             "serving.exploration.share=0.1, and ask again when people have answered"
         )
-    target = _Target(served, log, logged, question.exploration, rules)
+    target = TargetLists(served, log, logged, question.exploration, rules)
     lists = _weighed(target, logged, question)
     return OffPolicyResult(
         question,
@@ -168,13 +89,13 @@ def publish_result(
     """Publish estimates, for the dashboard. document: the rules that were judged, where they are no version's."""
     facts: dict[str, Any] = {
         "question": asdict(result.question),
-        "estimates": _without_nan(asdict(result.estimates)),
+        "estimates": plain_json(asdict(result.estimates)),
         "rewards": result.rewards,
         "left_out": result.left_out,
         "early": result.early,
         "under_rules": result.under_rules,
         "unmet": result.unmet,
-        "sentences": result.sentences(),
+        "sentences": sentences(result),
     }
 
     def write(folder: Path) -> None:
@@ -194,7 +115,7 @@ def publish_result(
 
 
 @step("making the lists to judge")
-def _weighed(target: "_Target", logged: LoggedLists, question: OffPolicyQuestion) -> WeighedLists:
+def _weighed(target: TargetLists, logged: LoggedLists, question: OffPolicyQuestion) -> WeighedLists:
     """The logged lists with the target's probabilities over the logged ones."""
     users: dict[PublicId, int] = {}
     of_list, weight, reward, shown = list[int](), list[float](), list[float](), list[PublicId]()
@@ -219,80 +140,29 @@ def _weighed(target: "_Target", logged: LoggedLists, question: OffPolicyQuestion
     return WeighedLists(np.array(of_list), user, np.array(weight), rewards, predicted, expected, places)
 
 
-class _Target:
-    """The lists that a model would have shown, with its probabilities.
+@dataclass(frozen=True)
+class ItemRates:
+    """The smoothed rate of each movie; called with a movie, what it is expected to earn in a list.
 
-    under_rules: how many of the lists asked for so far rules held for. unmet: how many of those do not meet one.
+    earned, lists: by movie, what it earned and in how many lists it was shown. mean: of a place.
     """
 
-    def __init__(
-        self,
-        served: LoadedIndex,
-        log: FeedbackLog,
-        logged: LoggedLists,
-        exploration: ExplorationConfig,
-        rules: TargetRules | None,
-    ) -> None:
-        self._rules = [None if rules is None else rules.of(one) for one in logged.lists]
-        if rules is not None:
-            rules.require_any(self._rules)
-        self.under_rules = sum(one is not None for one in self._rules)
-        self.unmet = 0
-        self._served, self._logged, self._config = served, logged, exploration
-        self._erased = frozenset(log.erased_since(served.lineage.newest_erasure))
-        self._erasure = log.newest_erasure()
-        self._known: dict[tuple[PublicId, int], tuple[int, ActiveRules | None, MadeList]] = {}
-        self._shows = _Shows(served.catalogue.new) if exploration.on else None
+    earned: Mapping[PublicId, float]
+    lists: Mapping[PublicId, int]
+    mean: float
 
-    def chances(self, number: int) -> tuple[Chances, Callable[[int, PublicId], float]]:
-        """Each movie's probability to be in the target's list, and a function of a place and a movie for there."""
-        one, rules = self._logged.lists[number], self._rules[number]
-        said, state = self._logged.state_at(one.user_id, one.at_ms, self._erasure if one.user_id in self._erased else 0)
-        length, movies = len(one.movie_ids), self._served.catalogue.movies
-        person, options = of_user(self._served, one.user_id, state), ListOptions(length)
-        before = self._known.get((one.user_id, length))
-        if before is None or before[0] != said or before[1] is not rules:
-            made = list_for(self._served, person, options, rules=rules)
-            before = self._known[one.user_id, length] = said, rules, made
-        made = before[2]
-        self.unmet += bool(made.unmet)
-        own = [movies[item]["movie_id"] for item in made.items]
-        if self._shows is None:
-            return dict.fromkeys(own, 1.0), lambda place, movie: float(place < len(own) and own[place] == movie)
-        parts = exploration_of(self._served, person, options, made, self._config, self._shows, rules)
-        stays = kept(len(own), parts).tolist()
-        chances = dict(zip(own, stays, strict=True))
-        pooled: dict[int, Chances] = {}
-        for exploration, pool in parts:
-            if exploration.places:
-                others = pool()
-                weights = self._config.weights(others.scores, others.seen, len(exploration.places))
-                ids = [movies[place]["movie_id"] for place in others.movies.tolist()]
-                chances |= dict(zip(ids, exploration.in_list(weights).tolist(), strict=True))
-                at_each = dict(zip(ids, exploration.at_place(weights).tolist(), strict=True))
-                pooled |= dict.fromkeys(exploration.places, at_each)
-        self._shows.add(one.movie_ids)
+    @classmethod
+    def of(cls, shown: Iterable[PublicId], reward: Iterable[float]) -> "ItemRates":
+        """Of places: the movie of each, and what it earned."""
+        earned: dict[PublicId, float] = defaultdict(float)
+        lists: Counter[PublicId] = Counter()
+        for movie, amount in zip(shown, reward, strict=True):
+            earned[movie] += amount
+            lists[movie] += 1
+        return cls(earned, lists, sum(earned.values()) / max(lists.total(), 1))
 
-        def at_place(place: int, movie: PublicId) -> float:
-            if place < len(own) and own[place] == movie:
-                return float(stays[place])
-            return pooled.get(place, {}).get(movie, 0.0)
-
-        return chances, at_place
-
-
-class _Shows(Impressions):
-    """How many lists had shown each new movie, as the log is gone through."""
-
-    def __init__(self, new: ColdItems) -> None:
-        super().__init__({})
-        self._new, self._lists_of_new = new, np.zeros(len(new))
-
-    def of_new(self, new: ColdItems) -> Values:
-        return self._lists_of_new
-
-    def add(self, movie_ids: Sequence[PublicId]) -> None:
-        self._lists_of_new[self._new.rows(movie_ids)] += 1
+    def __call__(self, movie: PublicId) -> float:
+        return (self.earned.get(movie, 0.0) + PRIOR * self.mean) / (self.lists.get(movie, 0) + PRIOR)
 
 
 def _predicted(
@@ -302,42 +172,19 @@ def _predicted(
     reward: Values,
     wanted: Sequence[Chances],
 ) -> tuple[Values, Values]:
-    """The reward model's prediction of each place that was shown, and its sum over each list of the target's."""
+    """The reward model's prediction of each place that was shown, and its sum over each list of the target's.
+
+    Each half of the users is predicted from the other.
+    """
     half = user % 2
     of_place = half[of_list]
-    rates: list[Callable[[PublicId], float]] = []
+    rates: list[ItemRates] = []
     for other in (1, 0):
-        earned: dict[PublicId, float] = defaultdict(float)
-        lists: dict[PublicId, int] = defaultdict(int)
-        for place in np.flatnonzero(of_place == other).tolist():
-            earned[shown[place]] += float(reward[place])
-            lists[shown[place]] += 1
-        mean = sum(earned.values()) / max(sum(lists.values()), 1)
-        rates.append(
-            lambda movie, earned=earned, lists=lists, mean=mean: (  # type: ignore[misc]
-                (earned.get(movie, 0.0) + PRIOR * mean) / (lists.get(movie, 0) + PRIOR)
-            )
-        )
+        places = np.flatnonzero(of_place == other)
+        rates.append(ItemRates.of([shown[place] for place in places.tolist()], reward[places].tolist()))
     predicted = [rates[own](movie) for own, movie in zip(of_place.tolist(), shown, strict=True)]
     expected = [
         sum(chance * rates[own](movie) for movie, chance in chances.items())
         for own, chances in zip(half.tolist(), wanted, strict=True)
     ]
     return np.array(predicted), np.array(expected)
-
-
-def _without_nan(value: Any) -> Any:
-    """Plain data with None for NaN, which JSON does not have."""
-    if isinstance(value, dict):
-        return {name: _without_nan(part) for name, part in value.items()}
-    return None if isinstance(value, float) and np.isnan(value) else value
-
-
-def described(exploration: ExplorationConfig) -> str:
-    """An exploration in a few words."""
-    if not exploration.on:
-        return "not explored"
-    return (
-        f"{numbers.percent(exploration.share, 0)} of the places from {exploration.from_place} on explored by "
-        f"{exploration.strategy}, {exploration.candidates} movies"
-    )

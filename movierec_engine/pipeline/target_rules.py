@@ -11,8 +11,6 @@ from movierec_engine.recommending.rules.versions import rules_version
 from movierec_engine.serving.loaded_index import LoadedIndex
 from movierec_engine.store import ArtifactStore
 
-THEN, NONE = "then", "none"
-
 
 class TargetRules:
     """Rules by the moment and the region of each list that was shown.

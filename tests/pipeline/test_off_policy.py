@@ -12,15 +12,17 @@ from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.cli.off_policy import estimates_table
 from movierec_engine.errors import ConfigError, DataError
+from movierec_engine.evaluation.off_policy.question import OffPolicyQuestion, OffPolicyResult
 from movierec_engine.feedback import Exposure, FeedbackEvent, ListContext, SqliteLog, log_file
 from movierec_engine.feedback.events import now_ms
 from movierec_engine.pipeline.export import index_to_export
 from movierec_engine.pipeline.logged_lists import read_lists
-from movierec_engine.pipeline.off_policy import OffPolicyQuestion, OffPolicyResult, judge, publish_result
+from movierec_engine.pipeline.off_policy import judge, publish_result
 from movierec_engine.pipeline.target_rules import TargetRules
 from movierec_engine.recommending.exploration import ExplorationConfig
 from movierec_engine.recommending.rules.document import RuleDocument
 from movierec_engine.recommending.rules.versions import publish_rules
+from movierec_engine.reporting.off_policy import sentences
 from movierec_engine.store import ArtifactStore, Slot
 from worlds import MOVIES, small_index
 
@@ -85,7 +87,7 @@ def test_another_models_lists_are_weighed_by_what_the_log_could_have_shown(
     assert other.ips_gain.value == pytest.approx(other.ips.value - other.logged.value)
     by_place = ask("lightgcn", reward="click", by="place")
     assert by_place.estimates.ips.value == pytest.approx(2 / 3), "20 is at the second place in both"
-    assert any("could not have shown about 67 % of the places" in said for said in by_place.sentences())
+    assert any("could not have shown about 67 % of the places" in said for said in sentences(by_place))
 
 
 def test_the_logged_policy_itself_is_estimated_as_what_it_earned(
@@ -140,8 +142,8 @@ def test_a_list_that_is_read_twice_counts_once_and_an_event_of_another_clock_is_
     log.record([rated("before", LATER, 5, 3700, shown_in="a"), rated("skewed", 30, 5, 3630, shown_in="a")])
     found = ask()
     assert (found.left_out, found.early, found.rewards, found.estimates.lists) == ({"repeat another one": 1}, 1, 1, 1)
-    assert "1 event dated more than a minute before the list named by it is left out" in " ".join(found.sentences())
-    assert "1 that repeat another one" in " ".join(found.sentences())
+    assert "1 event dated more than a minute before the list named by it is left out" in " ".join(sentences(found))
+    assert "1 that repeat another one" in " ".join(sentences(found))
 
 
 @pytest.mark.parametrize(
@@ -171,7 +173,7 @@ def test_a_broken_list_is_left_out_and_told(
     found = ask()
     assert (found.estimates.lists, [*found.left_out.values()]) == (1, [1])
     (said,) = found.left_out
-    assert f"1 that {said}" in " ".join(found.sentences()) and why in said
+    assert f"1 that {said}" in " ".join(sentences(found)) and why in said
     log.erase(1)
     with pytest.raises(DataError, match="has no explored list to learn from; serve with"):
         ask()
@@ -206,7 +208,7 @@ def test_weights_are_clipped_when_that_is_asked_for_and_said(
     log.expose([shown("a", inclusions=(1.0, 0.01)), shown("b", user=101)])
     found = ask(clip=10.0)
     assert found.estimates.largest_weight == 10
-    assert "Weights above 10 are cut down to it" in " ".join(found.sentences())
+    assert "Weights above 10 are cut down to it" in " ".join(sentences(found))
 
 
 def without(*movies: int) -> RuleDocument:
@@ -224,7 +226,7 @@ def test_other_rules_are_judged_by_the_lists_that_they_would_have_made(
     other = ask(rules="rules.json", document=without(30))  # 50 and 20
     assert other.estimates.ips.value == pytest.approx((1 + 2) / 2) and other.under_rules == 2
     assert ask(rules="rules.json", document=without(LATER)).estimates.ips.value == pytest.approx((2 + 2) / 2)
-    said = " ".join(other.sentences())
+    said = " ".join(sentences(other))
     assert "made under the rules of rules.json, which hold for 2 of them." in said
     made = publish_result(store, index_to_export(store, "camps"), other, without(30))
     assert (made.folder / "rules.json").read_text() == without(30).text
@@ -239,7 +241,7 @@ def test_each_list_is_judged_under_the_rules_of_then_unless_told_otherwise(
     found = ask(rules="then")  # 50 and 20; 30 and 20; 50 and 30
     assert found.estimates.covered.value == pytest.approx((1 + 2 + 2 + 1) / 6)
     assert (found.under_rules, found.left_out) == (2, {"were made under rules that cannot be read any more": 1})
-    assert "under the rules of then, which hold for 2 of them" in " ".join(found.sentences())
+    assert "under the rules of then, which hold for 2 of them" in " ".join(sentences(found))
 
 
 def test_rules_that_no_list_could_have_met_or_that_fit_no_movie_are_refused(
