@@ -17,6 +17,7 @@ from movierec_engine.api.errors import answer_to
 from movierec_engine.api.fixed_addresses import FixedAddresses
 from movierec_engine.api.home_service import HomeService
 from movierec_engine.api.incoming import ENDPOINT
+from movierec_engine.api.list_services import ListServices
 from movierec_engine.api.live_experiment import LiveExperiment
 from movierec_engine.api.logs import access_log
 from movierec_engine.api.metrics import Metrics
@@ -66,14 +67,9 @@ def create_app(
     store = ArtifactStore(location, offline=True)
     reloader = IndexReloader(
         store,
-        device,
-        titles,
-        data_set=limits.data_set,
-        follow=limits.follow,
-        in_memory=limits.models_in_memory,
-        remembered=limits.remembered_lists,
-        repeat=limits.repeat,
-        pictures=limits.pictures,
+        limits,
+        device=device,
+        titles=titles,
         on_change=lambda before, now: _show_change(metrics, before, now),
     )
     app = Flask("movierec_engine.api", static_folder=None)
@@ -93,8 +89,8 @@ def create_app(
     cursors = Cursors(secret_of_environment(), limits.cursor_seconds)
     exploration = LiveExploration(limits.exploration, live)
     rules = LiveRules(ArtifactStore(location), store)
-    shown = service, live, experiment, exploration, limits, cursors, rules
-    recommending, rows = RecommendationService(*shown), HomeService(*shown, Trends(live, limits.rows))
+    services = ListServices(service, live, experiment, exploration, limits, cursors, rules)
+    recommending, rows = RecommendationService(services), HomeService(services, Trends(live, limits.rows))
     catalogue = MovieService(service, live, cursors, rules)
     overview: dict[str, Any] = {}
     described = lru_cache(maxsize=1)(lambda ids: describe(endpoints, limits, ids))

@@ -8,9 +8,8 @@ from movierec_engine.errors import ConfigError
 from movierec_engine.feedback.experiments import ExperimentConfig
 from movierec_engine.recommending.exploration import ExplorationConfig
 from movierec_engine.recommending.rows.config import RowsConfig
-from movierec_engine.serving.pictures import PicturesConfig
+from movierec_engine.serving.config import IndicesConfig
 
-FOLLOW = ("promoted", "latest")
 MOST_WORKERS = 4
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Where prometheus_client lets the workers of one server share their counters; read when it is imported."""
@@ -31,7 +30,7 @@ _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 
 
 @dataclass(frozen=True)
-class ServingConfig:
+class ServingConfig(IndicesConfig):
     """Settings of the API: its address, the versions that it answers from, and the requests that it accepts."""
 
     host: str = "127.0.0.1"
@@ -48,8 +47,6 @@ class ServingConfig:
     """Server processes; 0 takes one for each core, at most 4."""
     threads: int = 4
     """Threads in each worker."""
-    data_set: str = ""
-    """The data set whose models answer; empty: the only one that has indices, else that of `data.name`."""
     drain_seconds: float = 0.0
     """How long after SIGTERM requests are still taken while `/api/ready` answers 503, so that a load balancer goes
     elsewhere before the server stops listening."""
@@ -59,17 +56,6 @@ class ServingConfig:
     """Of what is written to stderr: text or json."""
     access_log: bool = False
     """Whether a line is written for each request, which costs it 12 microseconds."""
-    follow: str = "promoted"
-    """The version that answers by default: `promoted`, or `latest`, the newest version of any model."""
-    follow_seconds: float = 0.5
-    """How often the store is looked at for a new version."""
-    models_in_memory: int = 4
-    """Models that a worker keeps loaded, the default one included; the one asked for longest ago leaves first."""
-    remembered_lists: int = 8192
-    """Lists that a worker remembers for each loaded version, of the users who asked last; 0 computes every list. Before
-    a version answers, as many are computed ahead as a quarter of a second suffices for."""
-    repeat: bool = False
-    """Whether movies that somebody has seen may be recommended to them again; dismissed ones never are."""
     max_top_k: int = 500
     """Longest list that a request may ask for."""
     max_batch: int = 1000
@@ -88,8 +74,6 @@ class ServingConfig:
     """Requests that a client may send at once before the limit holds."""
     cors_origins: tuple[str, ...] = ()
     """Web origins, such as https://example.org, whose pages may call the API from a browser."""
-    pictures: PicturesConfig = field(default_factory=PicturesConfig)
-    """Where the pages' posters come from."""
     rows: RowsConfig = field(default_factory=RowsConfig)
     """What rows of the home page count."""
     experiment: ExperimentConfig = field(default_factory=ExperimentConfig)
@@ -103,17 +87,15 @@ class ServingConfig:
         return self.workers or min(os.cpu_count() or 1, MOST_WORKERS)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 1 <= self.port <= 65535:
             raise ConfigError(f"serving.port={self.port} must be from 1 to 65535")
         if not _PREFIX.fullmatch(self.prefix):
             raise ConfigError(
                 f"serving.prefix={self.prefix!r} must be a path such as /movies, without a slash at its end"
             )
-        for name, choices in (("follow", FOLLOW), ("log_format", LOG_FORMATS)):
-            if getattr(self, name) not in choices:
-                raise ConfigError(f"serving.{name}={getattr(self, name)!r} must be {' or '.join(choices)}")
-        if not 0 < self.follow_seconds <= 60:
-            raise ConfigError(f"serving.follow_seconds={self.follow_seconds} must be above 0 and at most 60")
+        if self.log_format not in LOG_FORMATS:
+            raise ConfigError(f"serving.log_format={self.log_format!r} must be {' or '.join(LOG_FORMATS)}")
         for name, least, most in (
             ("drain_seconds", 0, 600),
             ("answer_seconds", 1, 600),
@@ -122,12 +104,11 @@ class ServingConfig:
         ):
             if not least <= getattr(self, name) <= most:
                 raise ConfigError(f"serving.{name}={getattr(self, name)} must be from {least} to {most}")
-        for name in ("workers", "trusted_proxies", "rate_limit", "remembered_lists"):
+        for name in ("workers", "trusted_proxies", "rate_limit"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"serving.{name}={getattr(self, name)} must be at least 0")
         for name in (
             "threads",
-            "models_in_memory",
             "max_top_k",
             "max_batch",
             "max_batch_movies",

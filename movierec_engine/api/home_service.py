@@ -9,13 +9,12 @@ from typing import cast
 import numpy as np
 
 from movierec_engine.api.answers import Home, HomeMovie, HomeRow, Recommendations, RowPage
-from movierec_engine.api.config import ServingConfig
-from movierec_engine.api.cursors import Cursors, ListName
+from movierec_engine.api.cursors import ListName
 from movierec_engine.api.errors import ApiError
 from movierec_engine.api.home_exploration import explored_row, places_of
 from movierec_engine.api.home_rows import FOR_YOU, POPULAR, HomeRows
-from movierec_engine.api.live_experiment import LiveExperiment
-from movierec_engine.api.model_service import ModelService, about
+from movierec_engine.api.list_services import ListServices
+from movierec_engine.api.model_service import about
 from movierec_engine.api.parameters import ratings_told
 from movierec_engine.api.requests import HomeRequest, RowRequest
 from movierec_engine.api.shown_lists import note_shown
@@ -25,9 +24,7 @@ from movierec_engine.feedback.events import MAX_LIST
 from movierec_engine.feedback.experiments import Variant
 from movierec_engine.recommending.rows.composition import compose
 from movierec_engine.recommending.rules.active import ActiveRules
-from movierec_engine.serving.live_exploration import LiveExploration, Propensities
-from movierec_engine.serving.live_feedback import LiveFeedback
-from movierec_engine.serving.live_rules import LiveRules
+from movierec_engine.serving.live_exploration import Propensities
 from movierec_engine.serving.loaded_index import LoadedIndex
 from movierec_engine.serving.person import Person, of_history, of_user
 
@@ -42,14 +39,12 @@ _FRESH = 0.1
 class HomeService:
     """Builds home pages. The cache key holds everything a page depends on, the person's feedback included."""
 
-    def __init__(
-        self, service: ModelService, live: LiveFeedback, experiment: LiveExperiment, exploration: LiveExploration,
-        limits: ServingConfig, cursors: Cursors, rules: LiveRules, trends: Trends,
-    ) -> None:  # fmt: skip
-        self._service, self._live, self._cursors, self._trends = service, live, cursors, trends
-        self._experiment, self._exploration, self._rules = experiment, exploration, rules
-        self._fresh = _FRESH * limits.cursor_seconds
-        self._most = min(PAGES, limits.remembered_lists)
+    def __init__(self, services: ListServices, trends: Trends) -> None:
+        self._service, self._live, self._trends = services.models, services.live, trends
+        self._experiment, self._exploration = services.experiment, services.exploration
+        self._cursors, self._rules = services.cursors, services.rules
+        self._fresh = _FRESH * services.limits.cursor_seconds
+        self._most = min(PAGES, services.limits.remembered_lists)
         self._pages: OrderedDict[Hashable, Home] = OrderedDict()
         self._lock = threading.Lock()
 

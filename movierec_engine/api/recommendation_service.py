@@ -30,12 +30,11 @@ from movierec_engine.api.answers import (
     ServedList,
     UserList,
 )
-from movierec_engine.api.config import ServingConfig
-from movierec_engine.api.cursors import Cursors, ListName
+from movierec_engine.api.cursors import ListName
 from movierec_engine.api.errors import ApiError
 from movierec_engine.api.incoming import REQUEST_ID, incoming
-from movierec_engine.api.live_experiment import LiveExperiment
-from movierec_engine.api.model_service import ModelService, about
+from movierec_engine.api.list_services import ListServices
+from movierec_engine.api.model_service import about
 from movierec_engine.api.movie_filters import allowed_movies
 from movierec_engine.api.parameters import ratings_told
 from movierec_engine.api.requests import BatchRequest, RecommendRequest
@@ -52,9 +51,7 @@ from movierec_engine.recommending.rules.active import ActiveRules
 from movierec_engine.serving.exploration_pool import exploration_of
 from movierec_engine.serving.list_making import Found, MadeList, Mask, dialled, found_for, list_for
 from movierec_engine.serving.list_options import ListOptions
-from movierec_engine.serving.live_exploration import LiveExploration, Propensities, explore
-from movierec_engine.serving.live_feedback import LiveFeedback
-from movierec_engine.serving.live_rules import LiveRules
+from movierec_engine.serving.live_exploration import Propensities, explore
 from movierec_engine.serving.loaded_index import LoadedIndex
 from movierec_engine.serving.person import Person, of_history, of_user
 
@@ -66,20 +63,10 @@ _NOTHING = np.empty(0, dtype=np.int64)
 
 
 class RecommendationService:
-    """experiment: the experiment that is running, if one is. exploration: of lists for users, if it is on."""
-
-    def __init__(
-        self,
-        service: ModelService,
-        live: LiveFeedback,
-        experiment: LiveExperiment,
-        exploration: LiveExploration,
-        limits: ServingConfig,
-        cursors: Cursors,
-        rules: LiveRules,
-    ) -> None:
-        self._service, self._live, self._experiment, self._limits = service, live, experiment, limits
-        self._exploration, self._cursors, self._rules = exploration, cursors, rules
+    def __init__(self, services: ListServices) -> None:
+        self._service, self._live, self._limits = services.models, services.live, services.limits
+        self._experiment, self._exploration = services.experiment, services.exploration
+        self._cursors, self._rules = services.cursors, services.rules
 
     def recommend(self, request: RecommendRequest) -> Recommendations:
         """A list for a user, or for an anonymous history, with what it comes from."""

@@ -29,6 +29,7 @@ from movierec_engine.recommending.rules.arranging import arrange, arrange_lists
 from movierec_engine.recommending.rules.candidates import more_of
 from movierec_engine.reporting.progress import advance, step
 from movierec_engine.retrieval.index import PERSONAL, RetrievalIndex
+from movierec_engine.serving.config import IndicesConfig
 from movierec_engine.serving.index_reloader import IndexReloader
 from movierec_engine.serving.list_making import MadeList, list_for
 from movierec_engine.serving.list_options import ListOptions
@@ -100,7 +101,8 @@ def index_to_export(
 
     Raises StoreError where there is none, or where it is damaged, ConfigError for a model that does not exist.
     """
-    reloader = IndexReloader(store, device or "auto", data_set=data_set, repeat=repeat, warm=False)
+    settings = IndicesConfig(data_set=data_set, repeat=repeat, remembered_lists=0)
+    reloader = IndexReloader(store, settings, device=device or "auto", warm=False)
     served = reloader.current(model or None)
     if served is None or (model and served.model != model):
         if model and model not in model_names():

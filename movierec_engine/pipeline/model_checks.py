@@ -278,10 +278,12 @@ def _served(store: ArtifactStore, faiss_index: Artifact) -> "LoadedIndex":
 
     Without the search and the places of new movies, which take seconds to make and which no check asks for.
     """
+    from movierec_engine.serving.config import IndicesConfig
     from movierec_engine.serving.index_reloader import IndexReloader
 
     promoted, data_set = _Promoted(store, faiss_index), faiss_index.slot.data_set
-    releases = IndexReloader(promoted, data_set=data_set, remembered=MASKED_USERS, warm=False)
+    settings = IndicesConfig(data_set=data_set, remembered_lists=MASKED_USERS)
+    releases = IndexReloader(promoted, settings, warm=False)
     served = releases.current()
     if served is None:
         raise StoreError(f"the API refuses {faiss_index.reference}: {', '.join(releases.state().refused.values())}")

@@ -45,7 +45,6 @@ from movierec_engine.store.plain_json import plain_json
 ESTIMATES_FILE = "estimates.json"
 PRIOR = 10.0
 """A: how many lists the mean counts for in the reward model."""
-_LIKED_FROM = 4.0
 """For an index that does not say which ratings are likes."""
 
 Values = NDArray[np.float64]

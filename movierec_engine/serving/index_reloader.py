@@ -13,9 +13,9 @@ from movierec_engine.errors import MovierecError, StoreError
 from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.retrieval.masks import no_mask, serving_mask
 from movierec_engine.serving.catalogue import MovieCatalogue
+from movierec_engine.serving.config import IndicesConfig
 from movierec_engine.serving.lineage import Lineage
 from movierec_engine.serving.loaded_index import LoadedIndex
-from movierec_engine.serving.pictures import PicturesConfig
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, is_refitted, kinds, measured_index
 
 log = logging.getLogger(__name__)
@@ -60,12 +60,9 @@ class IndexReloader:
     A refused version is tried again, at growing intervals. Meanwhile a server that has just started answers from the
     release before it, the newest that loads.
 
-    data_set: whose indices are served; "" for the only one that has any, which it then stays.
+    settings: the usual ones where they are left out.
     device: `auto`, or the kind of device whose indices alone are served; a promoted one of another kind is passed by.
     titles: replaces the titles that the indices carry.
-    follow: `promoted`, or `latest` for the newest version of any model.
-    in_memory: models that stay loaded, the default one included. remembered: lists of each that are remembered.
-    repeat: whether movies that somebody has seen may be recommended to them again.
     warm: whether an index answers by default only once nothing is left to be made that a request would wait for, but
         for the places of new movies, which are made after it. In a server lists are not explored with those before.
     on_change: called with the state before and the one that has taken its place. clock: seconds that only grow.
@@ -76,21 +73,16 @@ class IndexReloader:
     def __init__(
         self,
         store: ArtifactStore,
+        settings: IndicesConfig | None = None,
+        *,
         device: str = "auto",
         titles: Movies | None = None,
-        *,
-        data_set: str = "",
-        follow: str = "promoted",
-        in_memory: int = 4,
-        remembered: int = 0,
-        repeat: bool = False,
-        pictures: PicturesConfig | None = None,
         warm: bool = True,
         on_change: Callable[[ServingState, ServingState], None] = lambda before, now: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store, self._data_set, self.device, self._titles = store, data_set, device, titles
-        self._follows_latest, self._in_memory = follow == "latest", in_memory
+        self._store, self._settings, self.device, self._titles = store, settings or IndicesConfig(), device, titles
+        self._data_set = self._settings.data_set  # the only one, from the first look at it on, where none is set
         self._now = ServingState()
         self._writing = threading.Lock()  # held by whoever makes the next state; never by a request that finds its own
         self._asked: dict[str, float] = {}  # model -> when it was last asked for
@@ -102,8 +94,7 @@ class IndexReloader:
         self._watched = False
         self.out_of_reach = False  # whether the last look did not get as far as the store
         self._looked = threading.Event()
-        self._remembered, self._repeat, self._warm, self._on_change = remembered, repeat, warm, on_change
-        self._pictures = pictures or PicturesConfig()
+        self._warm, self._on_change = warm, on_change
         self._catalogues: WeakValueDictionary[tuple[object, ...], MovieCatalogue] = WeakValueDictionary()
 
     def watch(self, seconds: float, stop: threading.Event, after: Callable[[], None] = lambda: None) -> None:
@@ -212,7 +203,7 @@ class IndexReloader:
                 return one or stays
         if stays is not None and found.refused:
             return stays
-        if self._follows_latest or not found.refused or not self._data_set:
+        if self._settings.follow == "latest" or not found.refused or not self._data_set:
             return None
         candidates = filter(self._is_of_device, self._stand_ins(found))
         return next((one for artifact in candidates if (one := self._load(artifact, found.refused))), None)
@@ -256,7 +247,7 @@ class IndexReloader:
         default = served.get(None)
         named = [model for model in served if model is not None and served[model] is not default]
         named.sort(key=lambda model: self._asked.get(model, 0.0))
-        for model in named[: max(0, len(named) - (self._in_memory - 1))]:
+        for model in named[: max(0, len(named) - (self._settings.models_in_memory - 1))]:
             del served[model]
         return served
 
@@ -282,7 +273,7 @@ class IndexReloader:
                 newest[model] = artifact
         defaults = tuple(sorted(newest.values(), key=lambda artifact: artifact.version, reverse=True))
         try:
-            promoted = None if self._follows_latest else self._promoted()
+            promoted = None if self._settings.follow == "latest" else self._promoted()
             if promoted:
                 defaults, model = (promoted,), promoted.slot.model
                 if model in newest and newest[model].reference == measured_index(promoted):
@@ -313,9 +304,10 @@ class IndexReloader:
         try:
             index = RetrievalIndex.load(artifact.verify().folder)
             lineage = Lineage.of(self._store, artifact)
-            mask = no_mask if self._repeat else serving_mask(index)
+            repeat, remembered = self._settings.repeat, self._settings.remembered_lists
+            mask = no_mask if repeat else serving_mask(index)
             catalogue = self._catalogue_of(index, lineage)
-            one = LoadedIndex(artifact, index, catalogue, lineage, mask, self._remembered, self._repeat)
+            one = LoadedIndex(artifact, index, catalogue, lineage, mask, remembered, repeat)
             if self._warm:
                 one.warm(WARMING_SECONDS)
             self._alive[reference] = one
@@ -329,7 +321,7 @@ class IndexReloader:
         about = (index.items, index.popularity.tobytes(), lineage.raw_movies)
         catalogue = self._catalogues.get(about)
         if catalogue is None:
-            catalogue = self._catalogues[about] = MovieCatalogue(index, lineage, self._titles, self._pictures)
+            catalogue = self._catalogues[about] = MovieCatalogue(index, lineage, self._titles, self._settings.pictures)
         return catalogue
 
     def _refuse(self, reference: str, error: Exception, refused: dict[str, str]) -> None:

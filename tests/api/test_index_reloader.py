@@ -19,6 +19,7 @@ from movierec_engine.api.workers import Workers, forget
 from movierec_engine.errors import ConfigError
 from movierec_engine.feedback.experiments import ExperimentConfig, Variant
 from movierec_engine.serving.catalogue import MovieCatalogue
+from movierec_engine.serving.config import IndicesConfig
 from movierec_engine.serving.index_reloader import IndexReloader
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 from worlds import Publish, small_index
@@ -228,7 +229,7 @@ def test_movies_are_shared_by_versions_of_the_same_titles_alone(store: ArtifactS
 def test_an_index_that_a_request_still_uses_is_not_loaded_again(store: ArtifactStore, publish: Publish) -> None:
     for model in ("als", "bpr", "ease"):
         publish(model)
-    reloader = IndexReloader(store, in_memory=1)
+    reloader = IndexReloader(store, IndicesConfig(models_in_memory=1))
     used = reloader.current("als")
     reloader.current("bpr")
     assert reloader.current("als") is used
