@@ -5,6 +5,7 @@ seen 40.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.recommendation_service import _reason
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.serving.loaded_index import ranked_items
-from movierec_engine.store import Artifact, ArtifactStore
-from worlds import MOVIES, Publish
+from movierec_engine.store import Artifact, ArtifactStore, Slot
+from worlds import MOVIES, Publish, small_index
 
 PublishLine = Callable[..., dict[str, Artifact]]
 LAST = MOVIES[4]
@@ -335,6 +336,22 @@ def test_a_batch_with_dials_and_cold_items_is_made_of_the_lists_of_each(
         for listed, other in zip(one["recommendations"], alone["recommendations"], strict=True):
             assert listed["movie_id"] == other["movie_id"]
             assert listed["score"] == pytest.approx(other["score"], abs=1e-5)
+
+
+def test_a_dial_whose_facts_are_known_of_no_movie_is_a_422_that_names_it(
+    client: FlaskClient, store: ArtifactStore
+) -> None:
+    index = small_index()
+    without = replace(index, item_facts=replace(index.item_facts, genres=np.zeros((5, 0), dtype=np.float32)))
+    store.publish(Slot("faiss_index", "camps", "ease", "cpu"), without.save, key="k", fingerprint="f00d")
+    batch = client.post("/api/batch-recommend", json={"user_ids": [1, 7], "genre_balance": 0.5})
+    for answer in (client.get("/api/recommend?user_id=1&genre_balance=0.5"), batch):
+        assert answer.status_code == 422
+        assert answer.json["error"] == {
+            "code": "unprocessable",
+            "message": "genre_balance needs facts that are known of no movie here; set it to 0",
+            "parameter": "genre_balance",
+        }
 
 
 def test_a_batch_that_takes_too_long_is_answered_in_a_sentence(store: ArtifactStore, publish: Publish) -> None:
