@@ -1,4 +1,4 @@
-"""What answers with lists for people need beside a request."""
+"""Services that every answer with lists needs beside its request."""
 
 from dataclasses import dataclass
 

@@ -165,7 +165,7 @@ class PersonalRequest(RuledRequest, ListRequest):
 
     @property
     def options(self) -> ListOptions:
-        """What is asked of each person's list."""
+        """The options of each person's list."""
         dials = Dials(self.diversity, self.novelty, self.decade_balance, self.genre_balance, self.diversity_over)
         return ListOptions(self.top_k, dials, frozenset(self.exclude), self.filtered, self.cold_items)
 

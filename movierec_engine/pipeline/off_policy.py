@@ -45,7 +45,6 @@ from movierec_engine.store.plain_json import plain_json
 ESTIMATES_FILE = "estimates.json"
 PRIOR = 10.0
 """A: how many lists the mean counts for in the reward model."""
-"""For an index that does not say which ratings are likes."""
 
 Values = NDArray[np.float64]
 
@@ -152,7 +151,7 @@ class ItemRates:
 
     @classmethod
     def of(cls, shown: Iterable[PublicId], reward: Iterable[float]) -> "ItemRates":
-        """Of places: the movie of each, and what it earned."""
+        """Each place with its movie and what it earned."""
         earned: dict[PublicId, float] = defaultdict(float)
         lists: Counter[PublicId] = Counter()
         for movie, amount in zip(shown, reward, strict=True):

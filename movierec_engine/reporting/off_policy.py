@@ -9,7 +9,7 @@ SEEN = 0.98
 
 
 def sentences(result: OffPolicyResult) -> list[str]:
-    """What to know before believing the numbers, a sentence each."""
+    """The reservations about the numbers, a sentence each."""
     found, asked = result.estimates, result.question
     share = found.covered.value
     said = [

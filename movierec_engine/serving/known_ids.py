@@ -1,4 +1,4 @@
-"""What is known of the ids of a data set, whole numbers or texts, and of its ratings.
+"""Example ids of a data set, which tell whether its ids are whole numbers or texts, and its rating scale.
 
 Whoever writes the number 17 as the text "17" means the number where ids are numbers; a text is always a text, so that
 0501 stays another id than 501.
@@ -21,7 +21,7 @@ Of = Literal["user", "movie"]
 
 @dataclass(frozen=True)
 class KnownIds:
-    """An example of a user's id and of a movie's, each a text where the ids are texts, and the scale of ratings."""
+    """An example user id and item id of a data set (a str where its ids are texts), and its rating scale."""
 
     user: PublicId = 1
     movie: PublicId = 10

@@ -1,4 +1,4 @@
-"""What is asked of a person's list, whoever asks: the API, an export, an estimate or the dashboard."""
+"""Options of a personal list, whoever asks for it: the API, an export, an estimate or the dashboard."""
 
 from dataclasses import dataclass, field
 

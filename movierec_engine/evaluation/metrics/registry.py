@@ -218,7 +218,7 @@ class Reported(NamedTuple):
 
     @classmethod
     def read(cls, text: str) -> "Reported":
-        """What is no name with a depth behind it is a name as it is."""
+        """The parts of a name such as ndcg@10; a name without a depth is whole."""
         name, _, depth = text.rpartition("@")
         return cls(name, int(depth)) if name and depth.isdecimal() else cls(text)
 

@@ -1,4 +1,4 @@
-"""What off-policy evaluation is asked, and what it finds."""
+"""The question of an off-policy evaluation, and its result."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,7 +15,7 @@ THEN, NONE = "then", "none"
 
 @dataclass(frozen=True)
 class OffPolicyQuestion:
-    """What is estimated.
+    """The question of an off-policy evaluation.
 
     minutes: of the reward. clip: the largest weight, 0 for none. exploration: the target's. rules: the target's, in
     words: `then`, `none`, or the name of a file.
