@@ -40,7 +40,8 @@ USUAL_NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
         *((noun,) for noun in ITEM_NOUNS),
     ),
     "genres": (("genres", "genre", "class", "categories", "category", "tags", "cuisine", "cuisines", "rcuisine"),),
-    "year": (("year", "releaseyear", "yearofpublication", "publicationyear", "yearpublished", "yearreleased"),),
+    "year": (("year", "releaseyear", "yearofpublication", "publicationyear", "yearpublished", "yearreleased",
+             "releasedate"),),
 }  # fmt: skip
 """Role -> groups of names that mean one thing, without case, hyphens and underscores; of a group the first counts."""
 

@@ -44,9 +44,7 @@ class IdKinds:
 
     def _id(self, kind: IdKind, text: str) -> str:
         if kind == "text":
-            missing, longest = ", ".join(f"'{word}'" for word in MISSING), max(map(len, MISSING))
-            # by their length first, as comparing each id with all words takes as long as reading them
-            return f"CASE WHEN strlen({text}) > {longest} OR {text} NOT IN ({missing}) THEN {text} END"
+            return known(text)
         pattern = _CANONICAL if self.canonical else _ANY_SPELLING
         return f"CASE WHEN regexp_full_match({text}, '{pattern}') THEN TRY_CAST({text} AS BIGINT) END"
 
@@ -56,6 +54,13 @@ class IdKinds:
             if (at := numbers.get_field_index(column)) >= 0:
                 numbers = numbers.set(at, pa.field(column, ARROW_TYPES[kind]))
         return numbers
+
+
+def known(text: str) -> str:
+    """SQL for a text; null for a word for a missing value."""
+    missing, longest = ", ".join(f"'{word}'" for word in MISSING), max(map(len, MISSING))
+    # by their length first, as comparing each text with all words takes as long as reading them
+    return f"CASE WHEN strlen({text}) > {longest} OR {text} NOT IN ({missing}) THEN {text} END"
 
 
 class BadIdError(DataError):

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from movierec_engine.data.any_file import head_of
 from movierec_engine.data.config import DataConfig
-from movierec_engine.data.id_kinds import IdKinds
+from movierec_engine.data.id_kinds import IdKinds, known
 from movierec_engine.data.id_map import Ids, as_ids
 from movierec_engine.data.mapped_files import TitlesFile
 from movierec_engine.data.nouns import MOVIES, at_the_start
@@ -23,34 +23,47 @@ MOST_METADATA = 64
 """Further columns of a file of titles that are kept."""
 _SEPARATORS = ("|", ";", ",")
 """What stands between genres, by whichever of these most genres have, the first of equals."""
+_QUOTED = r"""'([^'\\]|\\.)*'|"([^"\\]|\\.)*["]"""
+_NAMED = rf"""['"](?:name|title)['"]\s*:\s*({_QUOTED})"""
 _GENRES = r"""
-    CASE WHEN NOT regexp_full_match(genres, '\[\s*(["''].*["''])?\s*\]') THEN string_split(genres, $separator)
+    CASE WHEN objects IS NOT NULL AND json_valid(objects) THEN
+             list_transform(from_json(objects, '["JSON"]'), lambda one: coalesce(one ->> 'name', one ->> 'title'))
+         WHEN objects IS NOT NULL THEN
+             list_transform(regexp_extract_all(objects, $named, 1),
+                            lambda text: regexp_replace(text[2:-2], '\\(.)', '\1', 'g'))
+         WHEN NOT regexp_full_match(genres, '\[\s*(["''].*["''])?\s*\]') THEN string_split(genres, $separator)
          WHEN json_valid(genres) THEN from_json(genres, '["VARCHAR"]')
-         ELSE list_transform(regexp_extract_all(genres, '''([^''\\]|\\.)*''|"([^"\\]|\\.)*"'),
+         ELSE list_transform(regexp_extract_all(genres, $quoted),
                              lambda text: regexp_replace(text[2:-2], '\\(.)', '\1', 'g'))
     END
 """
-"""SQL for the genres in a text: between separators, or a list as JSON or Python writes it, such as `["A", "B"]`."""
+"""SQL for the genres in a text: between separators, or a list as JSON or Python writes it, such as `["A", "B"]` or
+`[{'id': 1, 'name': 'A'}]`, of whose objects the names count."""
+_OBJECTS = r"""
+    CASE WHEN regexp_matches(genres, '^\[\s*\{') THEN genres
+         WHEN regexp_matches(genres, '^\{') THEN '[' || replace(genres, '}|{', '},{') || ']' END
+"""
+"""SQL for a list of objects, which in JSON Lines are joined by `|`; null for other genres."""
 
 
 def validated_movies(opened: TitlesFile, config: DataConfig, kinds: IdKinds = NUMBERS) -> Movies:
     """The movies of a file of titles, sorted by movie_id.
 
     `Toy Story (1995)` becomes the title `Toy Story` and the year 1995; a title without a year keeps a null year, unless
-    a column of years has it. An empty title becomes `Movie <id>`, by `data.item_noun`. Of several rows of a movie the
-    first is kept. Further columns of a file of one's own are kept as metadata: numbers where all their values are, else
-    texts.
+    a column of years has it. An empty title becomes `Movie <id>`, by `data.item_noun`; a word for a missing value, such
+    as `\\N`, is empty. Of several rows of a movie the first is kept. Further columns of a file of one's own are kept as
+    metadata: numbers where all their values are, else texts.
 
     Raises BadIdError, naming the first bad line, for an id that is not of its kind, and EmptyDataError when there are
     no rows.
     """
     file, columns = opened.file, opened.columns
     title, genres, year = (
-        f"coalesce({file.columns[name]}, '')" if name else "''"
+        f"coalesce({known(file.columns[name])}, '')" if name else "''"
         for name in (columns.title, columns.genres, columns.year)
     )
     others = _metadata_columns(opened, config)
-    kept = "".join(f", {file.columns[name]} AS metadata{n}" for n, name in enumerate(others))
+    kept = "".join(f", {known(file.columns[name])} AS metadata{n}" for n, name in enumerate(others))
     shown = "".join(f", metadata{n}" for n in range(len(others)))
     with reading(file.name, file.delimiter), connect() as database:
         database.execute(
@@ -76,17 +89,21 @@ def validated_movies(opened: TitlesFile, config: DataConfig, kinds: IdKinds = NU
                      WHEN bare_title = '' THEN full_title ELSE bare_title END AS title,
                 coalesce(nullif(given_year, 0),
                          TRY_CAST(nullif(regexp_extract(full_title, $year, 1), '') AS INTEGER)) AS year,
-                list_filter(list_transform({_GENRES}, lambda genre: trim(genre)),
-                            lambda genre: genre <> '' AND genre <> $no_genres) AS genres,
+                list_filter(words, lambda word, place: word NOT IN ('', $no_genres)
+                                                       AND list_position(words, word) = place) AS genres,
                 full_title = '' AS untitled
                 {shown}
-            FROM (SELECT *, trim(regexp_replace(full_title, $year, '')) AS bare_title, rowid AS record FROM entries)
+            FROM (SELECT *, list_transform({_GENRES}, lambda word: trim(word)) AS words FROM
+                  (SELECT *, {_OBJECTS} AS objects, rowid AS record,
+                          trim(regexp_replace(full_title, $year, '')) AS bare_title FROM entries))
             QUALIFY row_number() OVER (PARTITION BY movie_id ORDER BY record) = 1
             ORDER BY movie_id
             """,
             params={
                 "year": _YEAR,
                 "no_genres": NO_GENRES,
+                "named": _NAMED,
+                "quoted": _QUOTED,
                 "noun": at_the_start(config.item_noun),
                 "separator": config.genres_separator or _separator(opened, config),
             },
@@ -98,11 +115,11 @@ def validated_movies(opened: TitlesFile, config: DataConfig, kinds: IdKinds = NU
         movies_without_title=int(np.count_nonzero(table["untitled"].to_numpy())),
         latin1_files=(file.name,) if file.latin1 else (),
     )
-    known = table.select(MOVIES_SCHEMA.names).cast(kinds.schema(MOVIES_SCHEMA))
+    usual = table.select(MOVIES_SCHEMA.names).cast(kinds.schema(MOVIES_SCHEMA))
     if not others:
-        return Movies(known, report)
+        return Movies(usual, report)
     values = [_as_numbers(table[f"metadata{n}"].combine_chunks()) for n in range(len(others))]
-    return Movies(known, report, pa.table(dict(zip(others, values, strict=True))))
+    return Movies(usual, report, pa.table(dict(zip(others, values, strict=True))))
 
 
 def _metadata_columns(opened: TitlesFile, config: DataConfig) -> list[str]:

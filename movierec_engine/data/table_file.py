@@ -269,7 +269,9 @@ def open_parquet(path: Path) -> TableFile:
     columns, moments = {}, {}
     for name, kind in types.items():
         value = '"' + name.replace('"', '""') + '"'
-        if kind.endswith("[]"):
+        if kind.startswith("STRUCT") and kind.endswith("[]"):
+            value = f"to_json({value})"
+        elif kind.endswith("[]"):
             value = f"array_to_string({value}, '|')"
         elif kind.startswith(("TIMESTAMP", "DATE")):
             known = f"CAST({value} AS TIMESTAMPTZ)" if kind == "TIMESTAMPTZ_NS" else value  # which epoch_us knows not

@@ -135,6 +135,20 @@ def test_titles_may_have_lists_of_genres(tmp_path: Path) -> None:
     assert [(row["title"], row["genres"]) for row in rows] == [("Heat", ["Crime", "Drama"]), ("B", [])]
 
 
+@pytest.mark.parametrize("packed", ["jsonl", "parquet"])
+def test_genres_may_be_objects_with_names(tmp_path: Path, packed: str) -> None:
+    movies = [
+        {"id": 1, "title": "Heat", "genres": [{"id": 5, "name": 'Crime, "noir"'}, {"id": 6, "name": "Krimikömödie"}]}
+    ]
+    file = tmp_path / f"meta.{packed}"
+    if packed == "parquet":
+        pq.write_table(pa.Table.from_pylist(movies), file)
+    else:
+        written(file, movies)
+    table = read_movies(DataConfig(layout="custom", movies_file=str(file))).table
+    assert table["genres"].to_pylist() == [['Crime, "noir"', "Krimikömödie"]]
+
+
 @pytest.mark.parametrize("kind", ["jsonl", "parquet", "folder"])
 @pytest.mark.parametrize("column", ["user", "items"])
 def test_a_list_of_ids_is_refused_with_how_to_unfold_it(tmp_path: Path, kind: str, column: str) -> None:

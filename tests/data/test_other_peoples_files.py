@@ -301,12 +301,35 @@ def titles(folder: Path, content: str, **given: Any) -> list[tuple[object, ...]]
             "id,name,genres\n1,A,\"x,y\"\n2,B,\"x,z\"\n3,C,a|b\n",
             [(1, "A", None, ["x", "y"]), (2, "B", None, ["x", "z"]), (3, "C", None, ["a|b"])],
         ),
+        (
+            "id\tname\tgenres\trelease_date\n"
+            "1\tA\t[{'id': 16, 'name': 'Animation'}, {'id': 35, 'name': \"Children's\"}]\t1995-10-30\n"
+            '2\tB\t[{"id": 16, "name": "Kom\\u00f6die"}, {"id": 3}]\t\n'
+            "3\tC\t[{'title': 'It\\'s', 'more': None}]\t\n4\tD\t[{'id': 16}]\t\n5\tE\t[]\t\n",
+            [
+                (1, "A", 1995, ["Animation", "Children's"]),
+                (2, "B", None, ["Komödie"]),
+                (3, "C", None, ["It's"]),
+                (4, "D", None, []),
+                (5, "E", None, []),
+            ],
+        ),
+        (
+            "id\tname\tyear\tgenres\n1\t\\N\t\\N\t\\N\n2\tB\t1990\tBooks,Crime,Books,Drama,Crime\n",
+            [(1, "Movie 1", None, []), (2, "B", 1990, ["Books", "Crime", "Drama"])],
+        ),
     ],
 )  # fmt: skip
 def test_titles_genres_and_years_are_found_by_usual_names(
     tmp_path: Path, content: str, expected: list[tuple[object, ...]]
 ) -> None:
     assert titles(tmp_path, content) == expected
+
+
+def test_words_for_a_missing_value_are_no_metadata(tmp_path: Path) -> None:
+    (tmp_path / "titles").write_text("id\tname\tminutes\tlast\n1\tA\t90\t\\N\n2\tB\t\\N\tx\n")
+    found = read_movies(DataConfig(movies_file=str(tmp_path / "titles"), layout="custom")).metadata
+    assert found and found.to_pydict() == {"minutes": [90, None], "last": [None, "x"]}
 
 
 def test_titles_are_mapped_and_their_genres_split_as_settings_say(tmp_path: Path) -> None:
