@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from movierec_engine.data.config import DataConfig, data_set_name
 from movierec_engine.data.id_map import IdMap, as_ids
 from movierec_engine.data.interactions import EARLY, positives
-from movierec_engine.data.likes import low_ratings
+from movierec_engine.data.likes import low_ratings, negative_ratings
 from movierec_engine.data.mapped_files import RatingsFile, open_ratings, open_titles
 from movierec_engine.data.movielens import RATING_COLUMNS, find_layout
 from movierec_engine.data.movielens import open_ratings as open_movielens
@@ -21,7 +21,7 @@ from movierec_engine.data.ratings import Ratings
 from movierec_engine.data.readers import lacking_titles, read_movies, read_ratings
 from movierec_engine.errors import EmptyDataError
 from movierec_engine.overrides import in_shell, text_setting
-from movierec_engine.reporting.numbers import percent
+from movierec_engine.reporting.numbers import percent, rating
 
 _MOST_VALUES = 12
 """Up to so many different ratings each is counted; of more, quartiles are told."""
@@ -121,17 +121,19 @@ def _values(ratings: Ratings, opened: RatingsFile, threshold: float) -> Iterator
         return
     column = ratings.table["rating"]
     low, high = ratings.scale()
-    yield Fact("scale", [low, high], f"{low:g} to {high:g}")
+    yield Fact("scale", [low, high], f"{rating(low)} to {rating(high)}")
     counted = pc.value_counts(column).flatten()
     if len(counted[0]) > _MOST_VALUES:
         quartiles = pc.quantile(column, q=[0.25, 0.5, 0.75]).to_pylist()
-        shown = "quartiles {:g}, {:g} and {:g}".format(*quartiles)
+        shown = "quartiles {}, {} and {}".format(*map(rating, quartiles))
         yield Fact("distribution", quartiles, shown)
     else:
         pairs = zip(*(one.to_pylist() for one in counted), strict=True)
         ordered = dict(sorted((float(value), count / len(column)) for value, count in pairs))
-        shown = ", ".join(f"{value:g}: {percent(share)}" for value, share in ordered.items())
+        shown = ", ".join(f"{rating(value)}: {percent(share)}" for value, share in ordered.items())
         yield Fact("distribution", ordered, shown)
+    if said := negative_ratings(column.to_numpy(), threshold):
+        yield Fact("negative ratings", said, said)
     if said := low_ratings(column.to_numpy(), threshold):
         yield Fact("low ratings", said, said)
 
@@ -160,7 +162,7 @@ def _titles(opened: RatingsFile, ratings: Ratings, config: DataConfig) -> Iterat
 
 def _after_filters(ratings: Ratings, config: DataConfig) -> Fact:
     asked = (
-        f"ratings from {config.rating_threshold:g} on, users with {config.min_user_interactions} and items with "
+        f"ratings from {rating(config.rating_threshold)} on, users with {config.min_user_interactions} and items with "
         f"{config.min_item_interactions} of them"
     )
     try:

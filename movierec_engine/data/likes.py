@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from movierec_engine.data.config import USERS, DataConfig
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.ratings import Ratings
-from movierec_engine.reporting.numbers import percent
+from movierec_engine.reporting.numbers import percent, rating
 
 _NEVER = np.iinfo(np.int64).max
 RARE = 0.1
 """Least share of the ratings in the upper half of what is a scale."""
+_LEAST_SCALE = 4
+"""Positive values from which on a lone negative one is no end of their scale, as it is of -1, 0 and 1."""
 
 
 def liked_from(ratings: NDArray[np.floating[Any]], threshold: float) -> float:
@@ -28,10 +30,12 @@ def liked_from(ratings: NDArray[np.floating[Any]], threshold: float) -> float:
 
     It is the threshold where some ratings are below it, else the middle between the lowest and the highest rating: 2.75
     of .5 to 5, so that 3 is the least like. Ratings that are all equal are likes, and so are counts, of which the large
-    ones are rare: where less than a tenth of the values reach the middle, the lowest one is a like.
+    ones are rare: where less than a tenth of the values reach the middle, the lowest one is a like. What stands for no
+    rating (`no_rating`) is not looked at.
 
     ratings: [n], at least one.
     """
+    ratings = rated(ratings)
     low, high = float(ratings.min()), float(ratings.max())
     if threshold > low:
         return threshold
@@ -41,10 +45,50 @@ def liked_from(ratings: NDArray[np.floating[Any]], threshold: float) -> float:
 def tell_a_scale(ratings: NDArray[np.floating[Any]]) -> bool:
     """True for values that are ratings of a scale; False for likes, which are all equal, and for counts.
 
-    ratings: [n], at least one.
+    ratings: [n], at least one. What stands for no rating is not looked at.
     """
+    ratings = rated(ratings)
     low, high = float(ratings.min()), float(ratings.max())
     return low < high and bool((ratings >= (low + high) / 2).mean() >= RARE)
+
+
+def no_rating(ratings: NDArray[np.floating[Any]]) -> float | None:
+    """The negative number that stands for no rating, such as -1 beside 1 to 10; None where there is none.
+
+    It is the only negative value, -1 or a whole number farther from 0 than all others, beside at least four positive
+    ones: of -10 to 10 and of -1, 0 and 1 negative values are ratings.
+
+    ratings: [n].
+    """
+    negative = ratings[ratings < 0]
+    if not len(negative) or negative.min() != negative.max():
+        return None
+    value = float(negative[0])
+    is_apart = value == -1 or (value.is_integer() and -value > ratings.max())
+    return value if is_apart and len(np.unique(ratings[ratings > 0])) >= _LEAST_SCALE else None
+
+
+def rated(ratings: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """The ratings without the number that stands for none."""
+    none = no_rating(ratings)
+    return ratings if none is None else ratings[ratings != none]
+
+
+def negative_ratings(values: NDArray[np.floating[Any]], threshold: float) -> str:
+    """A sentence of what negative ratings below the threshold are taken for; "" where there are none.
+
+    values: [n], at least one.
+    """
+    low = values[(values < 0) & (values < threshold)]
+    if not len(low):
+        return ""
+    share = percent(len(low) / len(values))
+    if no_rating(values) is not None:
+        return (
+            f"{share} are {rating(low[0])}, which is taken for no rating: neither an interaction nor a dislike; "
+            'data.columns.rating="" makes every row a like'
+        )
+    return f"{share} are negative: dislikes, which are no interactions"
 
 
 def low_ratings(values: NDArray[np.floating[Any]], threshold: float) -> str:
@@ -57,10 +101,10 @@ def low_ratings(values: NDArray[np.floating[Any]], threshold: float) -> str:
     if not len(low):
         return ""
     value = float(values[values >= least_like].min())
-    which = f"{low[0]:g}" if low.min() == low.max() else f"below {value:g}"
+    which = f"{rating(low[0])}" if low.min() == low.max() else f"below {rating(value)}"
     return (
         f"{percent(len(low) / len(values))} are {which}, which count as interactions like the others; "
-        f"data.rating_threshold={value:g} leaves them out"
+        f"data.rating_threshold={rating(value)} leaves them out"
     )
 
 
@@ -109,8 +153,12 @@ def held_out_dislikes(
 
 
 def _below(ratings: Ratings, train: Interactions, threshold: float) -> Interactions:
-    """The ratings below a threshold, of users and items that train has."""
-    table = ratings.table.filter(pc.less(ratings.table["rating"], threshold))
+    """The ratings below a threshold, of users and items that train has; without what stands for no rating."""
+    values = ratings.table["rating"]
+    below = pc.less(values, pa.scalar(threshold, values.type))
+    if (none := no_rating(values.to_numpy())) is not None:
+        below = pc.and_(below, pc.not_equal(values, pa.scalar(none, values.type)))
+    table = ratings.table.filter(below)
     known = [of.index(table[name]) >= 0 for of, name in ((train.users, "user_id"), (train.items, "movie_id"))]
     return Interactions.from_table(table.filter(pa.array(known[0] & known[1])), train.users, train.items)
 

@@ -8,7 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from movierec_engine.data.likes import tell_a_scale
+from movierec_engine.data.likes import rated, tell_a_scale
+from movierec_engine.reporting.numbers import rating as written
 
 _STEPS = (1.0, 0.5)
 _MOST_OFFERED, _SOME = 20, 10
@@ -35,7 +36,7 @@ class RatingScale:
         if not any(ends):
             if not tell_a_scale(ratings):
                 return cls(liked_from, liked_from, 0.0)
-            ends = _ends(ratings)
+            ends = _ends(rated(ratings))
         steps = (step for step in _STEPS if _are_multiples(np.array(ends), step) and _are_multiples(ratings, step))
         return cls(*ends, next(steps, 0.0))
 
@@ -58,9 +59,9 @@ class RatingScale:
     def __str__(self) -> str:
         """The allowed ratings, in words, for error messages."""
         if self.likes_only:
-            return f"{_written(self.lowest)}, which is a like: the data have no ratings"
-        steps = f" in steps of {_written(self.step)}" if self.step else ""
-        return f"a rating from {_written(self.lowest)} to {_written(self.highest)}{steps}"
+            return f"{written(self.lowest)}, which is a like: the data have no ratings"
+        steps = f" in steps of {written(self.step)}" if self.step else ""
+        return f"a rating from {written(self.lowest)} to {written(self.highest)}{steps}"
 
 
 MOVIELENS: Final = RatingScale(0.5, 5.0, 0.5)
@@ -77,12 +78,8 @@ def least_like(index_facts: Mapping[str, Any]) -> float:
 
 def _ends(ratings: NDArray[np.floating[Any]]) -> tuple[float, float]:
     """The smallest and the largest rating, as short as they are written: .1 of the float32 nearest to it."""
-    return float(str(ratings.min())), float(str(ratings.max()))
+    return float(written(ratings.min())), float(written(ratings.max()))
 
 
 def _are_multiples(numbers: NDArray[np.floating[Any]], step: float) -> bool:
     return bool((np.mod(numbers, step) == 0).all())
-
-
-def _written(number: float) -> str:
-    return str(math.trunc(number)) if number == math.trunc(number) else str(number)

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from movierec_engine.data.id_map import IdMap, as_ids
+from movierec_engine.reporting.numbers import rating
 
 RATINGS_SCHEMA = pa.schema(
     [("user_id", pa.int64()), ("movie_id", pa.int64()), ("rating", pa.float32()), ("timestamp", pa.int64())]
@@ -79,7 +80,7 @@ class Ratings:
         dropped = (
             f"; {self.report.bad_rows:,} rows that could not be read were left out" if self.report.bad_rows else ""
         )
-        return f"users are {kinds[0]}, items are {kinds[1]}; ratings from {low:g} to {high:g}{dropped}"
+        return f"users are {kinds[0]}, items are {kinds[1]}; ratings from {rating(low)} to {rating(high)}{dropped}"
 
     def scale(self) -> tuple[float, float]:
         """The smallest and the largest rating."""

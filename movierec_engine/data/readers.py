@@ -4,7 +4,7 @@ import logging
 
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.id_kinds import kinds_of_ids, read_typed
-from movierec_engine.data.likes import are_zeros_and_ones, low_ratings
+from movierec_engine.data.likes import are_zeros_and_ones, low_ratings, negative_ratings, no_rating
 from movierec_engine.data.mapped_files import RatingsFile, TitlesFile, open_files, open_titles, warn_of_missing
 from movierec_engine.data.movielens import RATING_COLUMNS, TITLE_COLUMNS, find_layout, open_movies, open_ratings
 from movierec_engine.data.movies import complete_movies, lacking_titles, validated_movies
@@ -69,5 +69,7 @@ def _read_custom(config: DataConfig) -> Ratings:
     log.info("%s is read as %s; %s", opened.file.name, opened, ratings)
     values = ratings.table["rating"].to_numpy()
     if are_zeros_and_ones(values) and (said := low_ratings(values, config.rating_threshold)):
+        log.warning("%s: of %s %s", opened.file.name, opened.columns.rating, said)
+    if no_rating(values) is not None and (said := negative_ratings(values, config.rating_threshold)):
         log.warning("%s: of %s %s", opened.file.name, opened.columns.rating, said)
     return ratings

@@ -7,6 +7,8 @@ A value that is None is written as a dash.
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import numpy as np
+
 NONE = "–"
 """Stands where there is no value."""
 
@@ -17,6 +19,11 @@ _SIZES = ("B", "kB", "MB", "GB", "TB")
 def score(value: float | None, decimals: int = 4) -> str:
     """A metric's value: `0.2104`."""
     return NONE if value is None else f"{value:.{decimals}f}"
+
+
+def rating(value: float) -> str:
+    """A rating or a count of 32 bits, in the fewest digits that give it back: `4`, `3.5`, `2520377`."""
+    return np.format_float_positional(np.float32(value), trim="-")
 
 
 def signed(value: float | None, decimals: int = 4) -> str:

@@ -89,6 +89,18 @@ def test_a_dislike_is_held_out_from_the_moment_on_that_its_users_likes_are(
         assert ((user, movie) in pairs_of(parts.dislikes["validation"])) == (validation_from <= time < test_from)
 
 
+def test_what_stands_for_no_rating_is_no_dislike() -> None:
+    rows = {(user, movie): (float(1 + (user + movie) % 5), user + movie) for user in range(6) for movie in range(12)}
+    unrated = {pair: (-1.0, time) for pair, (rating, time) in rows.items() if rating == 1}
+    assert len(split_of(rows, "random", threshold=2.0).dislikes["validation"])
+    assert not any(len(part) for part in split_of({**rows, **unrated}, "random", threshold=2.0).dislikes.values())
+
+
+def test_a_threshold_that_32_bits_round_divides_likes_from_dislikes() -> None:
+    rows = {(user, movie): (0.7, user + movie) for user in range(6) for movie in range(12)}
+    assert not any(len(part) for part in split_of(rows, "random", threshold=0.7).dislikes.values())
+
+
 def test_in_a_random_split_dislikes_are_drawn_by_the_ratios_and_always_the_same() -> None:
     rng = np.random.default_rng(5)
     rows = {(u, m): (float(rng.integers(1, 6)), 0) for u in range(1, 61) for m in range(1, 61)}

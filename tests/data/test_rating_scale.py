@@ -22,10 +22,23 @@ COUNTS = np.array([1] * 30 + [2] * 10 + [700], dtype=np.float32)
         (np.array([0, 1, 1]), TOLD, RatingScale(0.0, 1.0, 1.0)),
         (np.array([0.1, 0.9, 0.45], dtype=np.float32), TOLD, RatingScale(0.1, 0.9, 0.0)),
         (np.array([-9.97, 10, 3.21]), TOLD, RatingScale(-9.97, 10.0, 0.0)),
+        (np.array([-1, 1, 10, 7, 8, 9]), TOLD, RatingScale(1.0, 10.0, 1.0)),
         (np.ones(4), TOLD, RatingScale(1.0, 1.0, 0.0)),
         (COUNTS, TOLD, RatingScale(1.0, 1.0, 0.0)),
     ],
-    ids=["half stars", "set", "set whole", "to ten", "to a hundred", "thumbs", "shares", "any", "likes", "counts"],
+    ids=[
+        "half stars",
+        "set",
+        "set whole",
+        "to ten",
+        "to a hundred",
+        "thumbs",
+        "shares",
+        "any",
+        "no rating",
+        "likes",
+        "counts",
+    ],
 )
 def test_the_scale_is_what_is_set_or_what_the_ratings_tell(
     ratings: np.ndarray, ends: tuple[float, float], expected: RatingScale
