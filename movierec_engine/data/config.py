@@ -151,9 +151,9 @@ class DataConfig:
 
     rating_threshold: float = 3.0
     """A rating of at least this much is a positive interaction; 0 takes every one that is not negative. A lone
-    negative number beside a scale of others, as -1 beside 1 to 10, is no rating: neither liked nor disliked. Of MovieLens'
-    .5 to 5 stars 3 and more are likes: trained on those alone, models find held-out likes better and list fewer
-    dislikes than trained on all, but svd, which learns from how ratings differ and finds fewer of both
+    negative number beside a scale of others, as -1 beside 1 to 10, is no rating: neither liked nor disliked. Of
+    MovieLens' .5 to 5 stars 3 and more are likes: trained on those alone, models find held-out likes better and list
+    fewer dislikes than trained on all, but svd, which learns from how ratings differ and finds fewer of both
     (benchmarks/results/rating_values.md). configs/ sets 0 for other people's files."""
     min_user_interactions: int = 5
     """Users with fewer positives are left out (k-core)."""

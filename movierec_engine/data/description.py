@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from movierec_engine.data.config import DataConfig, data_set_name
 from movierec_engine.data.id_map import IdMap, as_ids
 from movierec_engine.data.interactions import EARLY, positives
-from movierec_engine.data.likes import low_ratings, negative_ratings
+from movierec_engine.data.likes import low_ratings, negative_ratings, rated
 from movierec_engine.data.mapped_files import RatingsFile, open_ratings, open_titles
 from movierec_engine.data.movielens import RATING_COLUMNS, find_layout
 from movierec_engine.data.movielens import open_ratings as open_movielens
@@ -120,7 +120,8 @@ def _values(ratings: Ratings, opened: RatingsFile, threshold: float) -> Iterator
     if not opened.columns.rating:
         return
     column = ratings.table["rating"]
-    low, high = ratings.scale()
+    given = rated(column.to_numpy())
+    low, high = float(given.min()), float(given.max())
     yield Fact("scale", [low, high], f"{rating(low)} to {rating(high)}")
     counted = pc.value_counts(column).flatten()
     if len(counted[0]) > _MOST_VALUES:

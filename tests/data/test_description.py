@@ -134,6 +134,15 @@ def test_rows_without_id_are_counted_among_those_left_out(tmp_path: Path) -> Non
     assert [facts[name]["value"] for name in ("rows", "unreadable rows", "rows without id")] == [9, 3, 2]
 
 
+def test_what_stands_for_no_rating_is_said_and_no_end_of_the_scale(tmp_path: Path) -> None:
+    file = tmp_path / "anime.csv"
+    file.write_text("user_id,anime_id,rating\n" + "".join(f"{n},{n},{n % 6 or -1}\n" for n in range(1, 13)))
+    facts = described(file)
+    assert facts["scale"]["text"] == "1 to 5"
+    assert facts["negative ratings"]["text"].startswith("16.7 % are -1, which is taken for no rating")
+    assert facts["low ratings"]["text"].startswith("33.3 % are below 3, ")
+
+
 def described(file: Path, *words: str) -> dict[str, dict[str, str]]:
     result = CliRunner().invoke(data, ["describe", str(file), *words, "--format", "json"])
     return {row["about"]: row for row in json.loads(result.stdout)}
