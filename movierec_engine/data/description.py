@@ -6,19 +6,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from movierec_engine.data.config import DataConfig, data_set_name
-from movierec_engine.data.id_map import IdMap, as_ids
+from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import EARLY, positives
 from movierec_engine.data.likes import low_ratings, negative_ratings, rated
 from movierec_engine.data.mapped_files import RatingsFile, open_ratings, open_titles
 from movierec_engine.data.movielens import RATING_COLUMNS, find_layout
 from movierec_engine.data.movielens import open_ratings as open_movielens
 from movierec_engine.data.ratings import Ratings
-from movierec_engine.data.readers import lacking_titles, read_movies, read_ratings
+from movierec_engine.data.readers import items_with_title, lacking_titles, read_movies, read_ratings
 from movierec_engine.errors import EmptyDataError
 from movierec_engine.overrides import in_shell, text_setting
 from movierec_engine.reporting.numbers import percent, rating
@@ -156,8 +155,11 @@ def _titles(opened: RatingsFile, ratings: Ratings, config: DataConfig) -> Iterat
         return
     yield Fact("titles", titles.file.name, f"{titles.file.name}: {titles}")
     items, movies = IdMap.of(ratings.table["movie_id"]).ids, read_movies(config)
-    with_title = int(np.isin(items, as_ids(movies.table["movie_id"])).sum())
-    said = lacking_titles(movies, items) or f"{with_title:,} of {len(items):,} items"
+    with_title = items_with_title(movies, items, config.item_noun)
+    said = lacking_titles(movies, items, config.item_noun) or f"{with_title:,} of {len(items):,} items"
+    others = [name for name in titles.file.columns if name != titles.columns.id]
+    if not titles.columns.title and others:
+        said += f", one of {', '.join(others)[:200]}"
     yield Fact("items with title", with_title, said)
 
 

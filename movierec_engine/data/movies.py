@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from movierec_engine.data.any_file import head_of
 from movierec_engine.data.config import DataConfig
@@ -151,19 +152,32 @@ def _separator(opened: TitlesFile, config: DataConfig) -> str:
     return max(counts, key=lambda sign: counts[sign])
 
 
-def lacking_titles(movies: Movies, item_ids: Ids) -> str:
-    """A sentence of how many of the items are among the movies where that is under half of them, else "".
+def items_with_title(movies: Movies, item_ids: Ids, noun: str = MOVIES[0]) -> int:
+    """The number of items that the movies have a title for, other than the one that `validated_movies` gives.
 
-    item_ids: int64 or texts [n], of the type of the movies' ids. Ids that are written otherwise than in the ratings
-    leave all items without a title.
+    item_ids: int64 or texts [n], of the type of the movies' ids. noun: what the data set calls an item.
     """
-    items, titled = as_ids(item_ids), as_ids(movies.table["movie_id"])
-    found = int(np.count_nonzero(np.isin(items, titled)))
+    ids = movies.table["movie_id"]
+    given = pc.binary_join_element_wise(at_the_start(noun), pc.cast(ids, pa.string()), " ")
+    titled = as_ids(ids.filter(pc.not_equal(movies.table["title"], given)))
+    return int(np.count_nonzero(np.isin(as_ids(item_ids), titled)))
+
+
+def lacking_titles(movies: Movies, item_ids: Ids, noun: str = MOVIES[0]) -> str:
+    """A sentence of how many of the items have a title where that is under half of them, else "".
+
+    item_ids, noun: as of `items_with_title`. Ids that are written otherwise than in the ratings leave all items without
+    a title, and so does a column of titles that was not found.
+    """
+    items, there = as_ids(item_ids), as_ids(movies.table["movie_id"])
+    found = items_with_title(movies, items, noun)
     if 2 * found >= len(items):
         return ""
     said = f"{found:,} of {len(items):,} items have a title"
-    if not found and len(titled):
-        said += f"; ids there look like {titled[0]}, here like {items[0]}; write both alike, or set data.columns.id"
+    if not found and np.isin(items, there).any():
+        said += "; their rows have none; name the column of titles by data.columns.title"
+    elif not found and len(there):
+        said += f"; ids there look like {there[0]}, here like {items[0]}; write both alike, or set data.columns.id"
     return said
 
 

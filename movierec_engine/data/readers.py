@@ -7,12 +7,12 @@ from movierec_engine.data.id_kinds import kinds_of_ids, read_typed
 from movierec_engine.data.likes import are_zeros_and_ones, low_ratings, negative_ratings, no_rating
 from movierec_engine.data.mapped_files import RatingsFile, TitlesFile, open_files, open_titles, warn_of_missing
 from movierec_engine.data.movielens import RATING_COLUMNS, TITLE_COLUMNS, find_layout, open_movies, open_ratings
-from movierec_engine.data.movies import complete_movies, lacking_titles, validated_movies
+from movierec_engine.data.movies import complete_movies, items_with_title, lacking_titles, validated_movies
 from movierec_engine.data.presplit import read_presplit
 from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies, Ratings
 from movierec_engine.data.validation import validated_ratings
 
-__all__ = ["complete_movies", "lacking_titles", "read_movies", "read_ratings"]
+__all__ = ["complete_movies", "items_with_title", "lacking_titles", "read_movies", "read_ratings"]
 
 log = logging.getLogger(__name__)
 

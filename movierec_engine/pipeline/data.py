@@ -139,7 +139,7 @@ def warn_of_lacking_titles(raw_movies: Artifact, interactions: Artifact, config:
     """Say so where there is a file of titles, but most items are not in it."""
     _, items = load_id_maps(interactions.folder)
     movies = Movies.load(raw_movies.folder)
-    if len(movies.table) and (said := lacking_titles(movies, items.ids)):
+    if len(movies.table) and (said := lacking_titles(movies, items.ids, config.item_noun)):
         log.warning("%s: %s", config.movies_file or config.dir, said)
 
 

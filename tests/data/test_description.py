@@ -119,6 +119,20 @@ def test_it_says_how_titles_are_read_and_how_many_items_have_one(tmp_path: Path,
     assert facts["items with title"]["text"].startswith(said)
 
 
+def test_a_file_of_titles_without_a_column_of_them_leaves_all_items_without_title(tmp_path: Path) -> None:
+    ratings, titles = tmp_path / "orders.csv", tmp_path / "articles.csv"
+    ratings.write_text("user_id,article_id\n7,1\n7,2\n8,3\n")
+    titles.write_text("article_id,prod_name,colour\n1,Top,9\n2,Shirt,9\n3,,9\n")
+    fact = described(ratings, f"data.movies_file={titles}", "data.item_noun=article")["items with title"]
+    assert (fact["value"], fact["text"]) == (
+        0,
+        "0 of 3 items have a title; their rows have none; name the column of titles by data.columns.title, "
+        "one of prod_name, colour",
+    )
+    named = described(ratings, f"data.movies_file={titles}", "data.columns.title=prod_name")["items with title"]
+    assert named["text"] == "2 of 3 items"
+
+
 def test_a_file_of_titles_alone_says_how_to_look_at_it(tmp_path: Path) -> None:
     titles = tmp_path / "meta.csv"
     titles.write_text("item_id,title\n1,One\n2,Two\n")
