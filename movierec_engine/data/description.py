@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from movierec_engine.data.any_file import head_of
 from movierec_engine.data.config import DataConfig, data_set_name
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import EARLY, positives
@@ -18,12 +19,16 @@ from movierec_engine.data.movielens import RATING_COLUMNS, find_layout
 from movierec_engine.data.movielens import open_ratings as open_movielens
 from movierec_engine.data.ratings import Ratings
 from movierec_engine.data.readers import items_with_title, lacking_titles, read_movies, read_ratings
+from movierec_engine.data.table_file import connect, reading
+from movierec_engine.data.text_form import is_number
 from movierec_engine.errors import EmptyDataError
 from movierec_engine.overrides import in_shell, text_setting
 from movierec_engine.reporting.numbers import percent, rating
 
 _MOST_VALUES = 12
 """Up to so many different ratings each is counted; of more, quartiles are told."""
+
+_LONGEST_WORD = 20
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ def describe(config: DataConfig, given: Sequence[str] = ()) -> list[Fact]:
     return [
         Fact("file", opened.file.name, opened.file.name),
         *_columns(opened, ratings),
+        *_kinds_of_rows(opened),
         *_counts(ratings),
         *_values(ratings, opened, config.rating_threshold),
         *_times(ratings, opened),
@@ -95,6 +101,38 @@ def _columns(opened: RatingsFile, ratings: Ratings) -> Iterator[Fact]:
     used = {of_columns.user, of_columns.item, of_columns.rating, of_columns.timestamp}
     others = [name for name in opened.file.columns if name not in used]
     yield Fact("other columns", others, ", ".join(others) or "none")
+
+
+def _kinds_of_rows(opened: RatingsFile) -> Iterator[Fact]:
+    """The shares of a few texts in columns that nothing reads, such as events, all of whose rows count alike."""
+    file, used = opened.file, opened.columns
+    others = set(file.columns) - {used.user, used.item, used.rating, used.timestamp}
+    shares = {}
+    for name in [one for one in file.columns if one in others and _has_few_texts(head_of(file, one))]:
+        value = file.columns[name]
+        with reading(file.name, file.delimiter), connect() as database:
+            counted = database.execute(
+                f"""
+                SELECT {value} AS value, count(*) / sum(count(*)) OVER () AS share FROM {file.relation}
+                GROUP BY ALL ORDER BY share DESC, value LIMIT {_MOST_VALUES + 1}
+                """
+            ).fetchall()
+        if len(counted) <= _MOST_VALUES:
+            shares[name] = {text or "empty": share for text, share in counted}
+    if shares:
+        shown = "; ".join(
+            f"{name}: " + ", ".join(f"{text} {percent(share)}" for text, share in values.items())
+            for name, values in shares.items()
+        )
+        advice = "rows count alike, whichever they are; leave some out of the file to keep one kind"
+        yield Fact("kinds of rows", shares, f"{shown}; {advice}")
+
+
+def _has_few_texts(values: Sequence[str]) -> bool:
+    """True if the first values of a column are some words that come again and again."""
+    texts = set(values)
+    are_few = 1 < len(texts) <= _MOST_VALUES and 2 * len(texts) <= len(values)
+    return are_few and not any(is_number(text) or len(text) > _LONGEST_WORD for text in texts)
 
 
 def _counts(ratings: Ratings) -> Iterator[Fact]:

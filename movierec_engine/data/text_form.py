@@ -286,13 +286,13 @@ def _has_header(path: Path, rows: Sequence[Sequence[str]], given: str, named: Se
     if given != "auto":
         return given == "yes"
     first, others = [field.strip() for field in rows[0]], rows[1:]
-    if any(_NUMBER.fullmatch(field) for field in first):
+    if any(is_number(field) for field in first):
         return False
     if len([field for field in first if field in named or is_known(field)]) > 1:
         return True
     for place in range(len(first)):
         values = [row[place].strip() for row in others if len(row) == len(first)]
-        if values and all(_NUMBER.fullmatch(value) for value in values):
+        if values and all(is_number(value) for value in values):
             return True  # a word above nothing but numbers
     said = set(named) - set(asdict(ColumnNames()).values())
     if said & {*first, *(f"column{n + 1}" for n in range(len(first)))}:
@@ -304,6 +304,10 @@ def _has_header(path: Path, rows: Sequence[Sequence[str]], given: str, named: Se
             "set data.format.header=yes or data.format.header=no"
         )
     return True
+
+
+def is_number(text: str) -> bool:
+    return bool(_NUMBER.fullmatch(text))
 
 
 def _are_lists(path: Path, lines: Sequence[str]) -> bool:

@@ -148,6 +148,22 @@ def test_rows_without_id_are_counted_among_those_left_out(tmp_path: Path) -> Non
     assert [facts[name]["value"] for name in ("rows", "unreadable rows", "rows without id")] == [9, 3, 2]
 
 
+def test_few_texts_in_a_column_that_nothing_reads_are_shown_with_their_shares(tmp_path: Path) -> None:
+    file = tmp_path / "events.csv"
+    words = ["view"] * 6 + ["transaction", "addtocart", "", "view"]
+    rows = [f"{n},{n},{word},{n},note {n},{n % 2}" for n, word in enumerate(words)]
+    file.write_text("\n".join(["visitorid,itemid,event,transactionid,comment,channel", *rows, ""]))
+    fact = described(file)["kinds of rows"]
+    assert fact["value"] == {"event": {"view": 0.7, "empty": 0.1, "addtocart": 0.1, "transaction": 0.1}}
+    assert fact["text"].startswith("event: view 70.0 %, addtocart 10.0 %, transaction 10.0 %, empty 10.0 %; rows")
+
+
+def test_columns_of_many_texts_are_no_kinds_of_rows(tmp_path: Path) -> None:
+    file = tmp_path / "reviews.csv"
+    file.write_text("user,item,country\n" + "".join(f"{n},{n},{'de' if n < 1100 else n}\n" for n in range(1200)))
+    assert "kinds of rows" not in described(file)
+
+
 def test_what_stands_for_no_rating_is_said_and_no_end_of_the_scale(tmp_path: Path) -> None:
     file = tmp_path / "anime.csv"
     file.write_text("user_id,anime_id,rating\n" + "".join(f"{n},{n},{n % 6 or -1}\n" for n in range(1, 13)))
