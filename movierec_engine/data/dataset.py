@@ -140,6 +140,8 @@ def _column_name(table: pa.Table, role: str, given: str | None) -> str:
 
 
 def _column(table: pa.Table, name: str) -> pa.ChunkedArray:
+    if table.column_names.count(name) > 1:
+        raise DataError(f"the frame has more than one column {name!r}; rename or leave out the others")
     column = table[name]
     if column.null_count:
         row = pc.index(pc.is_null(column), True).as_py()
@@ -185,8 +187,13 @@ def _times(table: pa.Table, given: str | None) -> NDArray[np.float64]:
     column = _column(table, name)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column = _parsed(column, name)
-    if pa.types.is_temporal(column.type):
+    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
         return np.asarray(pc.cast(pc.cast(column, pa.timestamp("us"), safe=False), pa.int64()).to_numpy() / 1e6)
+    if pa.types.is_temporal(column.type) or isinstance(column.type, pa.BaseExtensionType):
+        raise DataError(
+            f"column {name!r} for the timestamp holds {column.type}, which is no moment; make moments of it first, as "
+            "pandas' dt.to_timestamp() does of periods"
+        )
     return _finite(column, name, "timestamp", np.float64)
 
 
@@ -205,7 +212,8 @@ def _parsed(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
 
 def _finite(column: pa.ChunkedArray, name: str, role: str, kind: type[np.floating[Any]]) -> NDArray[Any]:
     values = column.to_numpy()
-    if values.dtype.kind not in "iuf" or not np.isfinite(values.astype(kind)).all():
+    is_other = isinstance(column.type, pa.BaseExtensionType)  # whose numbers mean something else
+    if is_other or values.dtype.kind not in "iuf" or not np.isfinite(values.astype(kind)).all():
         raise DataError(f"column {name!r} for the {role} must hold finite numbers, and is {column.type}")
     return np.asarray(values)
 
@@ -213,7 +221,7 @@ def _finite(column: pa.ChunkedArray, name: str, role: str, kind: type[np.floatin
 def _table(frame: Any) -> pa.Table:
     try:
         return pa.table(dict(frame)) if isinstance(frame, Mapping) else pa.table(frame)
-    except (TypeError, ValueError, OverflowError) as error:  # of which pyarrow's own are kinds
+    except (TypeError, ValueError, OverflowError, NotImplementedError) as error:  # of which pyarrow's own are kinds
         raise DataError(
             f"this is no frame of interactions ({str(error).splitlines()[0]}); give a frame of pandas, polars, Arrow, "
             "or a mapping of names to columns of equal length, each of whole numbers alone or of texts alone"

@@ -1,3 +1,4 @@
+from datetime import time, timedelta
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,10 @@ def test_low_ratings_go_first_and_then_users_and_items_with_too_few() -> None:
         ({"rating": [1.0, float("nan"), 2.0, 3.0]}, {}, "finite numbers"),
         ({"rating": [1e39] * 4}, {}, "finite numbers"),
         ({"timestamp": ["last week"] * 4}, {}, "holds texts that are not all ISO dates or times, such as 'last week'"),
+        ({"timestamp": [time(10, 5)] * 4}, {}, r"'timestamp' for the timestamp holds time64\[us\], which is no moment"),
+        ({"timestamp": [timedelta(1)] * 4}, {}, "holds duration.*, which is no moment; make moments of it first"),
+        ({"timestamp": pd.period_range("2020-09", periods=4)}, {}, "holds extension<.*period.*, which is no moment"),
+        ({"rating": pd.period_range("2020-09", periods=4)}, {}, "'rating' .* must hold finite numbers, and is ext"),
         ({"timestamp": [b"1"] * 4}, {}, "column 'timestamp' for the timestamp must hold finite numbers"),
     ],
 )
@@ -109,7 +114,7 @@ def test_a_frame_that_cannot_be_used_is_refused_in_one_sentence(
 ) -> None:
     columns = {name: values for name, values in (COLUMNS | change).items() if values is not None}
     with pytest.raises(DataError, match=said):
-        Dataset.from_frame(pa.table(columns), **named)
+        Dataset.from_frame(columns, **named)
 
 
 @pytest.mark.parametrize(
@@ -118,12 +123,19 @@ def test_a_frame_that_cannot_be_used_is_refused_in_one_sentence(
         pd.DataFrame({"user_id": [1, "a"], "movie_id": [1, 2]}),
         {"user_id": [10**20], "movie_id": [1]},
         {"user_id": [1, 2], "movie_id": [1]},
+        pd.DataFrame({"user_id": [1, 2], "movie_id": [1, 2], "rating": [1j, 2j]}),
         [{"user_id": 1, "movie_id": 2}],
         None,
     ],
 )
 def test_what_is_no_frame_is_refused_in_one_sentence(frame: Any) -> None:
     with pytest.raises(DataError, match=r"no frame of interactions \(.*\); give a frame of pandas, polars, Arrow"):
+        Dataset.from_frame(frame)
+
+
+def test_a_column_that_stands_twice_is_refused() -> None:
+    frame = pa.table([[1, 2], [3, 4], [5, 6]], names=["user_id", "movie_id", "user_id"])
+    with pytest.raises(DataError, match="more than one column 'user_id'; rename or leave out the others"):
         Dataset.from_frame(frame)
 
 
