@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
 from movierec_engine.data.config import FileFormat
 from movierec_engine.data.json_lines import all_members, is_json, open_json_lines, with_members
@@ -12,10 +13,12 @@ from movierec_engine.data.table_file import (
     PARQUET_SUFFIXES,
     TableFile,
     check_file,
+    clean,
     connect,
     open_parquet,
     reading,
     spill_folder,
+    sql_text,
     text_relation,
 )
 from movierec_engine.data.text_form import HEAD_LINES, plain_text, text_form
@@ -28,6 +31,7 @@ _TABLE_SUFFIXES = (
     ".gz", ".zst", ".bz2", ".xz", ".zip",
 )  # fmt: skip
 _PATTERN = frozenset("*?[")
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
 def open_any(location: str, given: FileFormat, named: Sequence[str] = ()) -> TableFile:
@@ -40,7 +44,7 @@ def open_any(location: str, given: FileFormat, named: Sequence[str] = ()) -> Tab
     if is_address(location):
         files = [replace(_open_copy(path, location, given, named), location=location) for path in paths]
     else:
-        files = _open_parts(paths, given, named)
+        files = [_with_partitions(file, location) for file in _open_parts(paths, given, named)]
     return files[0] if len(files) == 1 else _joined(location, files, given)
 
 
@@ -78,7 +82,7 @@ def head_of(file: TableFile, name: str) -> list[str]:
     """The first values of a column, without empty ones; of a table of several files those of the first that has any."""
     if file.parts:
         return next(filter(None, (head_of(part, name) for part in file.parts if name in part.columns)), [])
-    if file.form:
+    if file.form and name in file.form.names:
         place = file.form.names.index(name)
         return [value for row in file.form.head if (value := row[place].strip())]
     with reading(file.name, file.delimiter), connect() as database:
@@ -117,6 +121,26 @@ def _open(path: Path, given: FileFormat, named: Sequence[str]) -> TableFile:
             return open_json_lines(path, plain, drop_bad_rows=given.bad_rows == "drop")
         form = text_form(path, plain, given, named)
     return text_relation(path, plain, form, drop_bad_rows=given.bad_rows == "drop")
+
+
+def _with_partitions(file: TableFile, location: str) -> TableFile:
+    """A file of a folder or pattern, with a column for each folder such as `dt=2021-03-01` that it lies in below.
+
+    As Hive partitions tables: the folder's name has the value, with %-escapes, in the place of a column of the file.
+    """
+    folders = file.path.relative_to(_fixed_part(location)).parts[:-1]
+    parted = [folder.partition("=") for folder in folders if "=" in folder]
+    values = {name: "" if value == _NO_VALUE else unquote(value) for name, _, value in parted}
+    texts = {name: clean(sql_text(value)) for name, value in values.items() if name not in file.columns}
+    return replace(file, columns={**file.columns, **texts}) if texts else file
+
+
+def _fixed_part(location: str) -> Path:
+    """The folder that a location names, or the one above the first sign of a pattern."""
+    path = Path(location)
+    if path.exists():
+        return path if path.is_dir() else path.parent
+    return next(folder for folder in path.parents if not _PATTERN & set(str(folder)))
 
 
 def _open_copy(path: Path, address: str, given: FileFormat, named: Sequence[str]) -> TableFile:

@@ -114,7 +114,8 @@ class DataConfig:
 
     ratings_file: str = ""
     """Ratings (layout custom): a text file of any delimiter, packed or not, a Parquet file, a folder or pattern of such
-    files (`ratings/*.parquet`), or an address that begins with `s3://` or `https://`."""
+    files (`ratings/*.parquet`), whose folders such as `dt=2021-03-01` are columns, or an address that
+    begins with `s3://` or `https://`."""
     movies_file: str = ""
     """Optional file with titles, genres and years, of any form that `ratings_file` may have (layouts custom and
     presplit)."""

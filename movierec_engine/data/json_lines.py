@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ def with_members(file: TableFile, members: Mapping[str, str], *, drop_bad_rows: 
     assert file.plain and file.members is not None
     known = {name.lower() for name in file.members}
     further = {name: kind for name, kind in members.items() if name.lower() not in known}
-    return _table(file.path, file.plain, {**file.members, **further}, drop_bad_rows)
+    table = _table(file.path, file.plain, {**file.members, **further}, drop_bad_rows)
+    return replace(table, columns={**file.columns, **table.columns})  # with those of folders
 
 
 def all_members(file: TableFile, *, drop_bad_rows: bool) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Folders and patterns of files as one table."""
 
 import gzip
+import json
 from datetime import datetime
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from own_files import TOLD, rows
 
-from movierec_engine.data.config import DataConfig, FileFormat
+from movierec_engine.data.config import ColumnNames, DataConfig, FileFormat
 from movierec_engine.data.readers import read_movies, read_ratings
 from movierec_engine.errors import DataError
 
@@ -25,6 +26,41 @@ def test_a_folder_and_a_pattern_of_files_are_one_table(tmp_path: Path) -> None:
         assert [row[:2] for row in rows(table)] == [("u0", 0), ("u1", 1), ("u2", 2)]
     with pytest.raises(DataError, match="no file is of this pattern"):
         read_ratings(DataConfig(ratings_file=str(folder / "*.csv")))
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
+@pytest.mark.parametrize("location", ["", "user_id=*/*/*", "user_id=[12]/**/*"])
+def test_folders_that_say_a_value_are_columns(tmp_path: Path, suffix: str, location: str) -> None:
+    base = tmp_path / "year=1999" / "plays"
+    for user, day in (("1", "2021-03-01"), ("2", "2021-03-02"), ("%C3%A4 b", "2021-03-01")):
+        folder = base / f"user_id={user}" / f"dt={day}"
+        folder.mkdir(parents=True)
+        table = pa.table({"item_id": [7, 8], "rating": [3, 5]})
+        if suffix == "parquet":
+            pq.write_table(table, folder / "part-0.parquet")
+        elif suffix == "csv":
+            (folder / "part-0.csv").write_text("item_id,rating\n7,3\n8,5\n")
+        else:
+            (folder / "part-0.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in table.to_pylist()))
+    columns = ColumnNames(timestamp="dt")
+    found = read_ratings(DataConfig(ratings_file=str(base / location), columns=columns, **TOLD)).table
+    first, second = 1614556800, 1614643200
+    expected = [(user, item, rating, first) for user in ("1", "ä b") for item, rating in ((7, 3.0), (8, 5.0))]
+    expected[2:2] = [("2", 7, 3.0, second), ("2", 8, 5.0, second)]
+    if "[12]" in location:
+        expected = [(int(user), *rest) for user, *rest in expected[:4]]
+    assert rows(found) == expected
+
+
+def test_a_column_of_the_file_comes_before_one_of_its_folder(tmp_path: Path) -> None:
+    for user in ("1", "__HIVE_DEFAULT_PARTITION__"):
+        folder = tmp_path / f"user={user}"
+        folder.mkdir()
+        (folder / "a.csv").write_text("user,item,rating\n5,2,1\n" if user == "1" else "item,rating\n3,1\n")
+    with pytest.raises(DataError, match="user '' is not a whole number .*; correct the file"):
+        read_ratings(DataConfig(ratings_file=str(tmp_path), **TOLD))
+    drop = FileFormat(bad_rows="drop")
+    assert rows(read_ratings(DataConfig(ratings_file=str(tmp_path), format=drop, **TOLD)).table) == [(5, 2, 1.0, 0)]
 
 
 def test_a_bad_line_of_one_of_many_files_is_named_with_its_file(tmp_path: Path) -> None:
