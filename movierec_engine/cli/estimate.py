@@ -14,6 +14,7 @@ COUNT = click.IntRange(1, 10**15)
     examples=[
         "estimate",
         "estimate ease als",
+        "estimate ease,als",
         "estimate lightgcn model.embedding_dim=128",
         "estimate data.ratings_file=my.csv --format json",
         "estimate als --users 10000000 --items 1000000 --ratings 1000000000",
@@ -28,8 +29,9 @@ def estimate(words: tuple[str, ...], users: int | None, items: int | None, ratin
     """Estimate the memory and time that each model's fit, evaluation and index will need.
 
     All models, or those that are named, on the configured data, which is read, filtered and split unless the store has
-    that already; or on data of a size that --users, --items and --ratings name, of which nothing is read. KEY=VALUE are
-    settings as of `movierec train`. What does not fit is refused by every command too.
+    that already; or on data of a size that --users, --items and --ratings name, of which nothing is read. Several names
+    stand apart or with commas between, as `movierec tune` has them. KEY=VALUE are settings as of `movierec train`. What
+    does not fit is refused by every command too.
     """
     from movierec_engine.cli.estimate_table import estimate_table
     from movierec_engine.config import load_settings
@@ -39,7 +41,8 @@ def estimate(words: tuple[str, ...], users: int | None, items: int | None, ratin
     from movierec_engine.pipeline.preflight import DataCounts, counts_in_store, estimates
     from movierec_engine.store import ArtifactStore, kinds
 
-    names, others = settings_among(words)
+    named, others = settings_among(words)
+    names = [name for word in named for name in word.split(",") if name]
     each = [load_settings(run_settings((name, *others))) for name in names or model_names()]
     data = each[0].data
     if users and items and ratings:

@@ -63,6 +63,16 @@ def test_data_that_is_not_there_is_estimated_and_a_smaller_model_is_no_way_out_o
         assert CliRunner().invoke(cli, ["estimate", "als", *wrong], standalone_mode=False).exit_code != 0
 
 
+def test_several_models_are_estimated_by_words_or_by_commas_as_tune_takes_them() -> None:
+    size = ["--users", "1000", "--items", "100", "--ratings", "9000", "--format", "json"]
+    needed = []
+    for words in (["als", "ease"], ["als,ease"]):
+        told = json.loads(CliRunner().invoke(cli, ["estimate", *words, *size]).stdout)
+        needed.append([(row["model"], row["step"], row["bytes"]) for row in told])
+    assert needed[0] == needed[1]
+    assert {model for model, *_ in needed[1]} == {"als", "ease"}
+
+
 def test_a_model_from_outside_that_says_nothing_is_not_refused() -> None:
     from movierec_engine.models.base import Recommender
 
