@@ -1,5 +1,6 @@
 """JSON Lines: a text with a JSON object on each line, as reviews are often published."""
 
+import ast
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -31,6 +32,11 @@ def open_json_lines(path: Path, plain: PlainText, *, drop_bad_rows: bool) -> Tab
     known = set()
     for number, found in enumerate(map(_object, plain.head())):
         if found is None and not number:
+            if _is_of_python(plain.head()[0]):
+                raise DataError(
+                    f"{path}: its lines are objects as Python writes them, not JSON; rewrite each by "
+                    "json.dumps(ast.literal_eval(line))"
+                )
             raise DataError(
                 f"{path}: the file holds JSON, but no object on its first line; write one object a line, such as "
                 '{"user": 1, "item": 2}, or convert it to Parquet or CSV'
@@ -95,6 +101,13 @@ def _object(line: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _is_of_python(line: str) -> bool:
+    try:
+        return isinstance(ast.literal_eval(line), dict)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return False
 
 
 def _type(example: Any) -> str:

@@ -101,6 +101,7 @@ def plain_text(path: Path, encoding: str, folder: Path) -> PlainText:
 
 @cache
 def _plain_text(path: Path, encoding: str, folder: Path, modified: int, size: int) -> PlainText:
+    _refuse_other_files(path)
     packing = _packing(path)
     plain = _unpacked(path, packing, folder) if packing else path
     found, escaped_quotes = _scan(plain, path)
@@ -128,6 +129,27 @@ def _packing(path: Path) -> str:
     return next((name for sign, name in signs.items() if start.startswith(sign)), "")
 
 
+_NO_TABLES = {
+    b"SQLite format 3\0": "a SQLite database; export its table of ratings as CSV",
+    b"ARROW1\0\0": "an Arrow or Feather file; write the table as Parquet",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook of the old form; save its sheet as CSV",
+    b"\x89HDF": "an HDF5 file; write the table as Parquet or CSV",
+    b"Obj\x01": "an Avro file; write the table as Parquet",
+}
+"""What files that begin so are, and what to do."""
+_OF_EXCEL = "xl/workbook.xml"
+_SQL = re.compile(r"(CREATE|DROP) TABLE\b|INSERT INTO\b", re.IGNORECASE)
+
+
+def _refuse_other_files(path: Path) -> None:
+    """Raises DataError, saying what the file is, where its first bytes tell that it is no text."""
+    with path.open("rb") as file:
+        start = file.read(16)
+    for sign, what in _NO_TABLES.items():
+        if start.startswith(sign):
+            raise DataError(f"{path}: this is {what}")
+
+
 def _unpacked(path: Path, packing: str, folder: Path) -> Path:
     try:
         with _opened(path, packing) as packed, _new_file(folder) as plain:
@@ -150,6 +172,8 @@ def _only_member(path: Path) -> IO[bytes]:
     members = [
         one.filename for one in archive.infolist() if not one.is_dir() and not one.filename.startswith("__MACOSX")
     ]
+    if _OF_EXCEL in members:
+        raise DataError(f"{path}: this is an Excel workbook; save its sheet as CSV")
     if len(members) != 1:
         raise DataError(f"{path}: the archive holds {len(members)} files, not one; unpack it and name one of them")
     return archive.open(members[0])
@@ -212,6 +236,8 @@ def text_form(path: Path, plain: PlainText, given: FileFormat, named: Sequence[s
     lines = plain.head()
     if not lines:
         raise EmptyDataError(f"{path}: the file is empty; replace it with one that holds data")
+    if (_SQL.match(lines[0]) or lines[0].startswith(("--", "/*"))) and any(_SQL.match(line) for line in lines):
+        raise DataError(f"{path}: these are SQL statements; load them into a database and export the table as CSV")
     said = re.fullmatch("sep=(.)", lines[0], re.IGNORECASE)
     if said:
         lines = lines[1:]

@@ -105,7 +105,16 @@ def test_a_bad_line_is_named_or_left_out(tmp_path: Path, row: Any, sentence: str
     assert kept.report.bad_rows == 1
 
 
-@pytest.mark.parametrize("text", ['[{"user": 1, "item": 2}]', '[\n{"user": 1, "item": 2}\n]', "{'user': 1, 'item': 2}"])
+def test_objects_as_python_writes_them_are_refused_with_how_to_rewrite_them(tmp_path: Path) -> None:
+    file = tmp_path / "reviews.json"
+    file.write_text("{'user': 1, 'text': \"it's ok\", 'early': False}\n")
+    with pytest.raises(
+        DataError, match=r"as Python writes them, not JSON; rewrite each by json\.dumps\(ast\.literal_ev"
+    ):
+        read(file)
+
+
+@pytest.mark.parametrize("text", ['[{"user": 1, "item": 2}]', '[\n{"user": 1, "item": 2}\n]', "{user: 1, item: 2}"])
 def test_json_of_another_form_is_refused_with_what_to_do(tmp_path: Path, text: str) -> None:
     file = tmp_path / "reviews.json"
     file.write_text(text)

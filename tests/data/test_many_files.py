@@ -57,7 +57,7 @@ def test_a_column_of_the_file_comes_before_one_of_its_folder(tmp_path: Path) -> 
         folder = tmp_path / f"user={user}"
         folder.mkdir()
         (folder / "a.csv").write_text("user,item,rating\n5,2,1\n" if user == "1" else "item,rating\n3,1\n")
-    with pytest.raises(DataError, match="user '' is not a whole number .*; correct the file"):
+    with pytest.raises(DataError, match=r"user '' is not a whole number .*; correct the file"):
         read_ratings(DataConfig(ratings_file=str(tmp_path), **TOLD))
     drop = FileFormat(bad_rows="drop")
     assert rows(read_ratings(DataConfig(ratings_file=str(tmp_path), format=drop, **TOLD)).table) == [(5, 2, 1.0, 0)]

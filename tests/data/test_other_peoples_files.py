@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import sqlite3
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from own_files import TOLD, Read, rows
+from pyarrow import feather
 
 from movierec_engine.config import load_settings
 from movierec_engine.data import item_sections
@@ -156,6 +158,36 @@ def test_a_packed_file_is_unpacked_whatever_it_is_called(read: Read, tmp_path: P
             archive.writestr("other.csv", content)
         with pytest.raises(DataError, match="the archive holds 2 files, not one"):
             read((tmp_path / "z").read_bytes())
+
+
+def test_files_of_databases_and_of_other_programs_are_called_by_their_name(read: Read, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "r.db") as database:
+        database.execute("CREATE TABLE r (user_id INT, item_id INT)")
+    database.close()
+    feather.write_feather(pa.table({"user": [1], "item": [2]}), str(tmp_path / "r.feather"), compression="uncompressed")
+    with zipfile.ZipFile(tmp_path / "r.xlsx", "w") as book:
+        for name in ("[Content_Types].xml", "xl/workbook.xml", "xl/worksheets/sheet1.xml"):
+            book.writestr(name, "<x/>")
+    said = {
+        "r.db": "a SQLite database; export",
+        "r.feather": "an Arrow or Feather",
+        "r.xlsx": "an Excel workbook; save",
+    }
+    for name, sentence in said.items():
+        with pytest.raises(DataError, match=f"{name}: this is {sentence}"):
+            read((tmp_path / name).read_bytes(), name)
+    for dump in (
+        "-- MySQL dump\nDROP TABLE IF EXISTS `r`;\nINSERT INTO `r` VALUES (1,2);\n",
+        "insert into r values (1,2)",
+    ):
+        with pytest.raises(DataError, match=r"these are SQL statements; load them into a database and export"):
+            read(dump)
+
+
+def test_a_table_whose_texts_look_like_other_files_is_read(read: Read) -> None:
+    content = "ORCID,item\nARROW1,Drop table tennis\nINSERT INTO,2\n"
+    found = rows(read(content, columns=ColumnNames(user="ORCID")).table)
+    assert [row[:2] for row in found] == [("ARROW1", "Drop table tennis"), ("INSERT INTO", "2")]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "latin-1", "cp1252"])
