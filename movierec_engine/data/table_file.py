@@ -46,12 +46,12 @@ class TableFile:
     """A file that was opened and found to be readable, with the columns that its reader needs.
 
     relation: SQL of the table. columns: SQL by column name; each gives trimmed text, or null for an empty field.
-    header_lines: lines before the first record. quoted: a field in double quotes may hold delimiters and line breaks.
-    latin1: the text is not UTF-8, as it should be, and is read as Latin-1. integers: columns stored as whole numbers.
-    moments: SQL of the microseconds since 1970 of each column that is stored as moments or days. plain: where the text
-    lies, unpacked and recoded; form: how it is written; of a text whose form was told. parts: the files of a table of
-    several. location: what it was opened by, where that is not its path: a folder, a pattern or an address. members: of
-    JSON Lines the types in which members are read.
+    header_lines: lines before the first record, blank ones included. quoted: a field in double quotes may hold
+    delimiters and line breaks. latin1: the text is not UTF-8, as it should be, and is read as Latin-1. integers:
+    columns stored as whole numbers. moments: SQL of the microseconds since 1970 of each column that is stored as
+    moments or days. plain: where the text lies, unpacked and recoded; form: how it is written; of a text whose form was
+    told. parts: the files of a table of several. location: what it was opened by, where that is not its path: a folder,
+    a pattern or an address. members: of JSON Lines the types in which members are read.
     """
 
     path: Path
@@ -102,11 +102,13 @@ class TableFile:
     def _line(self, record: int) -> int:
         """The line on which a record starts; blank lines and quoted line breaks start none."""
         within_quotes = False
-        left = self.header_lines + record
+        left = record
         number = 0
         with (self.plain.path if self.plain else self.path).open(encoding="latin-1") as lines:
             for line in lines:
                 number += 1
+                if number <= self.header_lines:
+                    continue
                 if self.form and self.form.lists:
                     left -= max(len(line.split()) - 1, 0)
                     if left < 0:

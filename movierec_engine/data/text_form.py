@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +23,7 @@ from movierec_engine.data.item_sections import has_item_lines, write_with_items
 from movierec_engine.errors import DataError, EmptyDataError
 
 DELIMITERS = {"tab": "\t", "semicolon": ";", "pipe": "|", "comma": ",", "space": " ", "colons": "::"}
+_COMMENT = ("#", "%")
 _SELDOM_WITHIN = ("\t", "::")
 HEAD_LINES = 1000
 _HEAD_CHARACTERS = 1 << 18
@@ -38,7 +39,8 @@ class TextForm:
 
     names: of the columns; column1, column2, ... where no header says them. quote: `"` or nothing. escape: what stands
     before a quote within quotes. lists: a line is a user and the user's items. head: its first rows, without header.
-    says_delimiter: above all else is a line such as `sep=;`, which Excel reads.
+    header_lines: lines above the first row: of names, blank, such as `sep=;`, which Excel reads, and comments, which
+    begin with `#` or `%` and are counted apart.
     """
 
     delimiter: str
@@ -48,18 +50,15 @@ class TextForm:
     escape: str
     lists: bool
     head: tuple[tuple[str, ...], ...]
-    says_delimiter: bool = False
-
-    @property
-    def header_lines(self) -> int:
-        """The number of lines above the first row."""
-        return int(self.says_delimiter) + int(self.header)
+    header_lines: int = 0
+    comments: int = 0
 
     def __str__(self) -> str:
         if self.lists:
             return "lists of items, a user a line"
         between = next((name for name, sign in DELIMITERS.items() if sign == self.delimiter), repr(self.delimiter))
-        return f"fields separated by {between}, {'with a' if self.header else 'without'} header"
+        below = f", below {self.comments} line(s) of comments" if self.comments else ""
+        return f"fields separated by {between}, {'with a' if self.header else 'without'} header{below}"
 
 
 @dataclass(frozen=True)
@@ -83,11 +82,18 @@ class PlainText:
 
     def head(self) -> list[str]:
         """The first lines, without their ends; blank ones are left out."""
+        return list(islice((line for line in self._lines() if line.strip()), HEAD_LINES + 1))
+
+    def lines_through(self, n: int) -> int:
+        """The number of lines through the n-th that is not blank, blank ones included."""
+        numbers = (number for number, line in enumerate(self._lines(), start=1) if line.strip())
+        return next(islice(numbers, n - 1, None)) if n else 0
+
+    def _lines(self) -> list[str]:
         with self.path.open(encoding="latin-1" if self.latin1 else "utf-8-sig", newline="") as file:
             text = file.read(_HEAD_CHARACTERS)
         lines = re.split(r"\r\n|\n|\r", text)
-        whole = lines[:-1] if len(text) == _HEAD_CHARACTERS and len(lines) > 1 else lines
-        return list(islice((line for line in whole if line.strip()), HEAD_LINES + 1))
+        return lines[:-1] if len(text) == _HEAD_CHARACTERS and len(lines) > 1 else lines
 
 
 def plain_text(path: Path, encoding: str, folder: Path) -> PlainText:
@@ -252,18 +258,35 @@ def text_form(path: Path, plain: PlainText, given: FileFormat, named: Sequence[s
         pairs: list[tuple[str, ...]] = [(line.split()[0], item) for line in lines for item in line.split()[1:]]
         return TextForm(" ", ("column1", "column2"), False, "", "", True, tuple(pairs[:HEAD_LINES]))
     escape = "\\" if plain.escaped_quotes else '"'
+    marked = sum(1 for _ in takewhile(lambda line: line.startswith(_COMMENT), lines))
+    unmarked = lines[marked:] or lines
     delimiter = DELIMITERS.get(given.delimiter, given.delimiter) or (
-        said[1] if said else _delimiter(path, lines, escape)
+        said[1] if said else _delimiter(path, unmarked, escape)
     )
-    quote = '"' if _is_quoted(lines, delimiter) else ""
-    rows = split_lines(lines, delimiter, quote, escape)
+    quote = '"' if _is_quoted(unmarked, delimiter) else ""
+    width = _usual_width(split_lines(unmarked, delimiter, quote, escape))
+    comments = sum(1 for _ in takewhile(lambda line: _is_comment(line, delimiter, width), lines[:marked]))
+    rows = split_lines(lines[comments:], delimiter, quote, escape)
     header = _has_header(path, rows, given.header, named)
-    width = len(rows[0]) if header else Counter(map(len, rows)).most_common(1)[0][0]
+    width = len(rows[0]) if header else _usual_width(rows)
     placed = tuple(f"column{n + 1}" for n in range(width))
     names = tuple(name.strip() or place for name, place in zip(rows[0], placed, strict=True)) if header else placed
     head = [tuple(row) for row in rows[header:] if len(row) == width]
     escape = escape if quote else ""
-    return TextForm(delimiter, names, header, quote, escape, False, tuple(head), says_delimiter=bool(said))
+    above = plain.lines_through(bool(said) + comments + header)
+    return TextForm(delimiter, names, header, quote, escape, False, tuple(head), above, comments)
+
+
+def _is_comment(line: str, delimiter: str, width: int) -> bool:
+    """True if a line that begins with `#` or `%` is neither a row nor names the columns, by its number of fields."""
+    text = line.lstrip("".join(_COMMENT)).strip()
+    fields = text.split(delimiter)
+    is_of_numbers = line[1:2].isspace() and all(is_number(field.strip()) for field in fields)  # as KONECT's sizes
+    return is_of_numbers or len(line.split(delimiter)) != width or len(fields) != width
+
+
+def _usual_width(rows: Sequence[Sequence[str]]) -> int:
+    return Counter(map(len, rows)).most_common(1)[0][0]
 
 
 def split_lines(lines: Sequence[str], delimiter: str, quote: str, escape: str) -> list[list[str]]:

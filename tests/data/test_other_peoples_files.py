@@ -224,6 +224,37 @@ def test_excels_first_line_says_the_delimiter(
     assert rows(read("\r\n".join(lines[:-1]), encoding=encoding).table) == [(1, 2, 3.0, 0)]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("above", "sign", "header"),
+    [
+        (["# exported 2021", "# by \"me, myself"], ",", ["user", "item", "rating"]),
+        (["% bip weighted", "% 100 100 100"], "\t", []),
+        (["% bip weighted", "% 100 100 100"], " ", []),
+        (["# a list", "", "## of ratings", ""], ";", ["#user", "item", "rating"]),
+        (["# Nodes: 10 Edges: 20"], "\t", ["# user", "item", "rating"]),
+        ([], ",", []),
+        (["", ""], ",", ["user", "item", "rating"]),
+        (["sep=;", "", "# exported"], ";", ["user", "item", "rating"]),
+    ],
+    ids=["csv", "konect", "konect by spaces", "blank lines", "snap", "none", "blank", "excel"],
+)  # fmt: skip
+def test_comments_above_the_rows_are_passed_over(
+    read: Read, above: list[str], sign: str, header: list[str], end: str
+) -> None:
+    lines = [*above, *([sign.join(header)] if header else []), *(sign.join(row) for row in ("123", "134", "143"))]
+    user, item, rating = header or ("column1", "column2", "column3")
+    columns = ColumnNames(user=user, item=item, rating=rating)
+    assert rows(read(end.join(lines), columns=columns).table) == [(1, 2, 3.0, 0), (1, 3, 4.0, 0), (1, 4, 3.0, 0)]
+    with pytest.raises(DataError, match=rf"line {len(lines) + 1}: {rating} 'x' is not a number"):
+        read(end.join([*lines, sign.join("15x")]), columns=columns)
+
+
+def test_rows_that_begin_like_comments_are_rows(read: Read) -> None:
+    table = read("#one,#a,1\n#two,#b,2\n%,#c,3\n", format=FileFormat(header="no")).table
+    assert [row[:2] for row in rows(table)] == [("#one", "#a"), ("#two", "#b"), ("%", "#c")]
+
+
 # --- what cannot be told
 
 
