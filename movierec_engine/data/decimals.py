@@ -53,6 +53,16 @@ def number(text: str, decimal: str) -> str:
     return f"CASE WHEN contains({text}, '.') THEN {grouped} ELSE TRY_CAST(replace({text}, ',', '.') AS DOUBLE) END"
 
 
+FLAGS = {"true": 1, "false": 0}
+"""Ratings in words."""
+
+
+def is_rating(text: str, decimal: str) -> str:
+    """SQL for whether a text is a number, or a word for one."""
+    words = ", ".join(f"'{word}'" for word in FLAGS)
+    return f"(({number(text, decimal)}) IS NOT NULL OR lower({text}) IN ({words}))"
+
+
 def reads(text: str, decimal: str) -> bool:
     """True if a text is a number with this before its fraction."""
     return bool(re.fullmatch(_written(decimal), text))

@@ -69,11 +69,15 @@ class BadIdError(DataError):
 
 @dataclass(frozen=True)
 class IdColumns:
-    """The columns of one file that hold ids; "" where it has none of users or of items."""
+    """The columns of one file that hold ids; "" where it has none of users or of items.
+
+    readable: SQL of whether all else in a row can be read; the ids of other rows do not decide the kind.
+    """
 
     file: TableFile
     user: str = ""
     item: str = ""
+    readable: str = "true"
 
 
 def read_typed(
@@ -106,15 +110,17 @@ def kinds_of_ids(files: Sequence[IdColumns], *, heads_alone: bool = False) -> Id
     heads_alone: look at the first rows of each file alone.
     """
     return IdKinds(
-        user=_kind(((one.file, one.user) for one in files if one.user), heads_alone),
-        item=_kind(((one.file, one.item) for one in files if one.item), heads_alone),
+        user=_kind(((one, one.user) for one in files if one.user), heads_alone),
+        item=_kind(((one, one.item) for one in files if one.item), heads_alone),
         canonical=True,
     )
 
 
-def _kind(columns: Iterable[tuple[TableFile, str]], heads_alone: bool) -> IdKind:
-    has_texts = _head_has_texts if heads_alone else _has_texts
-    return _joint("text" if has_texts(file, name) else "number" for file, name in columns)
+def _kind(columns: Iterable[tuple[IdColumns, str]], heads_alone: bool) -> IdKind:
+    return _joint(
+        "text" if (_head_has_texts(one.file, name) if heads_alone else _has_texts(one, name)) else "number"
+        for one, name in columns
+    )
 
 
 def _joint(kinds: Iterable[IdKind]) -> IdKind:
@@ -133,15 +139,16 @@ def _is_number(text: str) -> bool:
     return bool(re.fullmatch(_CANONICAL, text)) and int(text.partition(".")[0]) <= MAX_ID
 
 
-def _has_texts(file: TableFile, name: str) -> bool:
+def _has_texts(columns: IdColumns, name: str) -> bool:
     """True if some non-missing id is not a canonical whole number, such as a word, `0501`, `-7` or 20 digits."""
+    file = columns.file
     if name in file.integers:
         return any(_has_other_integers(part, name) for part in file.parts or (file,))
     number = IdKinds(canonical=True).user_id("id")
-    with reading(file.name, file.delimiter), connect() as database:
+    with reading(file.name, file.delimiter, may_drop=bool(file.plain)), connect() as database:
         found = database.execute(
             f"""
-            SELECT 1 FROM (SELECT {file.columns[name]} AS id FROM {file.relation})
+            SELECT 1 FROM (SELECT {file.columns[name]} AS id FROM {file.relation} WHERE {columns.readable})
             WHERE ({number}) IS NULL AND (
                 regexp_full_match(id, '[0-9]+|{_NEGATIVE}') OR NOT regexp_full_match(id, '{_NUMBER_OR_MISSING}')
             )

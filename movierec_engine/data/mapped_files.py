@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from movierec_engine.data.any_file import head_of, open_any, with_all_members
 from movierec_engine.data.column_roles import find_column
 from movierec_engine.data.config import ColumnNames, DataConfig, FileFormat
-from movierec_engine.data.decimals import told_decimal
+from movierec_engine.data.decimals import is_rating, told_decimal
 from movierec_engine.data.id_kinds import IdColumns
 from movierec_engine.data.table_file import TableFile, connect, reading
 from movierec_engine.data.times import TimeForm, time_form
@@ -47,7 +47,15 @@ class RatingsFile:
 
     @property
     def ids(self) -> IdColumns:
-        return IdColumns(self.file, self.columns.user, self.columns.item)
+        return IdColumns(self.file, self.columns.user, self.columns.item, self._readable)
+
+    @property
+    def _readable(self) -> str:
+        """SQL of whether a row's rating and time can be read, which those of a header in mid-file cannot."""
+        rating, timestamp = self.columns.rating, self.columns.timestamp
+        conditions = [is_rating(self.file.columns[rating], self.decimal)] if rating else []
+        conditions += [f"({self.times.sql(self.time)}) IS NOT NULL"] if timestamp and self.times else []
+        return " AND ".join(conditions) or "true"
 
     @property
     def time(self) -> str:

@@ -66,7 +66,7 @@ def validated_movies(opened: TitlesFile, config: DataConfig, kinds: IdKinds = NU
     others = _metadata_columns(opened, config)
     kept = "".join(f", {known(file.columns[name])} AS metadata{n}" for n, name in enumerate(others))
     shown = "".join(f", metadata{n}" for n in range(len(others)))
-    with reading(file.name, file.delimiter), connect() as database:
+    with reading(file.name, file.delimiter, may_drop=bool(file.plain)), connect() as database:
         database.execute(
             f"""
             CREATE TEMP TABLE entries AS SELECT

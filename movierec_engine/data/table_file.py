@@ -182,8 +182,11 @@ def _decodes(decoder: codecs.IncrementalDecoder, block: bytes, final: bool = Fal
 
 
 @contextmanager
-def reading(path: Path | str, delimiter: str = ",") -> Iterator[None]:
-    """Turns what DuckDB or the file system raise while `path` is read into a one-sentence DataError."""
+def reading(path: Path | str, delimiter: str = ",", *, may_drop: bool = False) -> Iterator[None]:
+    """Turns what DuckDB or the file system raise while `path` is read into a one-sentence DataError.
+
+    may_drop: settings may leave out lines that cannot be split.
+    """
     import duckdb
 
     try:
@@ -193,7 +196,7 @@ def reading(path: Path | str, delimiter: str = ",") -> Iterator[None]:
             f"{path}: reading needs more memory than there is; use a smaller data set or a larger machine"
         ) from error
     except duckdb.Error as error:
-        raise DataError(f"{path}: {_explained(str(error), delimiter)}") from error
+        raise DataError(f"{path}: {_explained(str(error), delimiter, may_drop)}") from error
     except OSError as error:
         raise DataError(f"{path}: the file cannot be read ({error.strerror}); check its permissions") from error
 
@@ -318,16 +321,17 @@ _SENTENCES = {
 """Sentences for DuckDB errors, by a part of their message."""
 
 
-def _explained(message: str, delimiter: str) -> str:
+def _explained(message: str, delimiter: str, may_drop: bool) -> str:
     """One sentence for a DuckDB error about a file."""
     if malformed := re.search(r"Malformed JSON .* in line (\d+)", message):
         return f"near line {malformed[1]}: this is no JSON; correct it, or leave it out by data.format.bad_rows=drop"
     at_line = re.search(r"Line: (\d+)", message)
     where = f"line {at_line[1]}: " if at_line else ""
     if fields := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message):
+        or_drop = ", or leave such lines out by data.format.bad_rows=drop" if may_drop else " or convert the file"
         return (
             f"{where}{fields[2]} field(s) where {fields[1]} separated by {delimiter!r} are expected; "
-            "correct the line or convert the file"
+            f"correct the line{or_drop}"
         )
     other = f"the file cannot be read ({message.splitlines()[0]}); write or download it again"
     return where + next((sentence for part, sentence in _SENTENCES.items() if part in message), other)

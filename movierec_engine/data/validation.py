@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from movierec_engine.data.config import DataConfig
-from movierec_engine.data.decimals import number, reads
+from movierec_engine.data.decimals import FLAGS, number, reads
 from movierec_engine.data.id_kinds import MAX_ID, BadIdError, IdColumns, IdKind, IdKinds
 from movierec_engine.data.mapped_files import RatingsFile
 from movierec_engine.data.ratings import NEGATIVES_SCHEMA, RATINGS_SCHEMA, Ratings, ValidationReport
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import duckdb
 
 NUMBERS = IdKinds()
-_FLAGS = {"true": 1, "false": 0}
+_OR_DROP = ", or leave such rows out by data.format.bad_rows=drop"
 _NO_ID = "(user_id IS NULL OR movie_id IS NULL)"
 MILLISECONDS_FROM = 10**11
 """As seconds this is the year 5138, as milliseconds March 1973."""
@@ -44,7 +44,7 @@ def validated_ratings(
     """
     file, columns, times = opened.file, opened.columns, opened.times or TimeForm(told=True)
     time = times.sql(opened.time) if columns.timestamp else "0::BIGINT"
-    with reading(file.name, file.delimiter), connect() as database:
+    with reading(file.name, file.delimiter, may_drop=bool(file.plain)), connect() as database:
         database.execute(
             f"""
             CREATE TEMP TABLE entries AS SELECT
@@ -95,7 +95,7 @@ def validated_pairs(columns: IdColumns, config: DataConfig, kinds: IdKinds = NUM
     no rows.
     """
     file = columns.file
-    with reading(file.name, file.delimiter), connect() as database:
+    with reading(file.name, file.delimiter, may_drop=bool(file.plain)), connect() as database:
         database.execute(
             f"""
             CREATE TEMP TABLE entries AS SELECT
@@ -151,10 +151,7 @@ def bad_id(
         wrong = f"{text!r} stands for a missing id" if text else "is empty"
     bad = _number(database, f"SELECT count(*) FROM entries WHERE {column} IS NULL")
     more = f", as in {bad:,} rows" if bad > 1 else ""
-    return BadIdError(
-        f"{file.name}: {file.place(record)}: {name} {wrong}{more}; correct the file, or leave such rows out by "
-        "data.format.bad_rows=drop"
-    )
+    return BadIdError(f"{file.name}: {file.place(record)}: {name} {wrong}{more}; correct the file{_OR_DROP}")
 
 
 def _rating(opened: RatingsFile, config: DataConfig, absent: float) -> str:
@@ -167,7 +164,7 @@ def _rating(opened: RatingsFile, config: DataConfig, absent: float) -> str:
     text = opened.file.columns[opened.columns.rating]
     value = number(text, opened.decimal)
     low, high = (config.rating_min, config.rating_max) if config.scale_is_set else (-math.inf, math.inf)
-    flags = "".join(f" WHEN lower({text}) = '{word}' THEN {n}" for word, n in _FLAGS.items() if low <= n <= high)
+    flags = "".join(f" WHEN lower({text}) = '{word}' THEN {n}" for word, n in FLAGS.items() if low <= n <= high)
     if not config.scale_is_set:
         return f"CASE WHEN isfinite({value}) THEN {value}{flags} END"
     return f"CASE WHEN {value} BETWEEN '{float(low)}'::DOUBLE AND '{float(high)}'::DOUBLE THEN {value}{flags} END"
@@ -187,20 +184,22 @@ def _rating_fault(
     where = f"{file.name}: {file.place(record)}"
     if timestamp is None:
         text = file.text(columns.timestamp, record)
-        return DataError(f"{where}: {columns.timestamp} {text!r} is {_no_time(opened.times)}")
+        return DataError(f"{where}: {columns.timestamp} {text!r} is {_no_time(opened.times)}{_OR_DROP}")
     text = file.text(columns.rating, record)
     ((rating,),) = database.execute(f"SELECT {number(sql_text(text), opened.decimal)}").fetchall()
-    rating = _FLAGS.get(text.lower(), rating)
+    rating = FLAGS.get(text.lower(), rating)
     if rating is None or not math.isfinite(rating):
         untold = not opened.decimal and reads(text, ",")
         unless = " unless its comma is of a fraction or of thousands; set data.format.decimal or" if untold else ";"
         written = " with a comma before the fraction" if opened.decimal == "," else ""
-        return DataError(f"{where}: {columns.rating} {text!r} is not a number{written}{unless} correct the file")
+        return DataError(
+            f"{where}: {columns.rating} {text!r} is not a number{written}{unless} correct the file{_OR_DROP}"
+        )
     setting = "rating_max" if rating > config.rating_max else "rating_min"
     scale = " (MovieLens scale)" if (config.rating_min, config.rating_max) == (0.5, 5.0) else ""
     return DataError(
         f"{where}: {columns.rating} {text} is outside {config.rating_min}-{config.rating_max}{scale}; "
-        f"fix the file or set data.{setting}"
+        f"fix the file or set data.{setting}{_OR_DROP}"
     )
 
 

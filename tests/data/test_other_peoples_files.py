@@ -320,6 +320,36 @@ def test_bad_rows_are_refused_with_their_line_or_dropped_and_counted(read: Read)
     assert (ratings.report.bad_rows, ratings.report.rows_read) == (3, 6)
 
 
+def test_a_row_that_is_dropped_does_not_decide_what_ids_are(read: Read) -> None:
+    rest = "2,5,4,1600000003\n"
+    for content in (
+        f"user,item,rating,time\n1,2,3,1600000000\nuser,item,rating,time\n{rest}",
+        f"user,item,rating\n1,2,3\nuser,item,rating\n{rest[:6]}\n",
+        f"user,item,time\n1,2,1600000000\nuser,item,time\n{rest[:4]}1600000003\n",
+    ):
+        with pytest.raises(DataError, match=r"line 3: .* or leave such rows out by data\.format\.bad_rows=drop$"):
+            read(content)
+        ratings = read(content, format=FileFormat(bad_rows="drop"))
+        assert [row[:2] for row in rows(ratings.table)] == [(1, 2), (2, 5)]
+        assert ratings.report.bad_rows == 1
+
+
+def test_a_word_among_numbers_makes_texts_of_them_where_its_row_can_be_read(read: Read) -> None:
+    table = read(
+        "user,item,liked\n1,2,True\nann,2,false\n2,5,\n",
+        format=FileFormat(bad_rows="drop"),
+        columns=ColumnNames(rating="liked"),
+    ).table
+    assert rows(table) == [("1", 2, 1.0, 0), ("ann", 2, 0.0, 0)]
+
+
+def test_a_line_of_other_fields_is_refused_with_how_to_drop_it(read: Read) -> None:
+    with pytest.raises(
+        DataError, match=r"line 3: 1 field.* correct the line, or leave such lines out by data\.format\.bad"
+    ):
+        read("user,item,rating\n1,2,3\n# part two\n2,2,3\n")
+
+
 def test_a_bad_line_of_a_list_is_named(read: Read) -> None:
     with pytest.raises(DataError, match=r"line 2: column2 '5.5' is not a whole number"):
         read("0 1 2\n1 4 5.5 6\n", format=FileFormat(rows="lists"))

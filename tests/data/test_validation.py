@@ -63,7 +63,7 @@ def test_a_rating_out_of_range_is_refused_with_line_scale_and_setting(tmp_path: 
         read("1,10,3.0,5", "1,11,7.5,5", "1,12,9,5")
     assert str(error.value) == (
         f"{tmp_path / 'ratings.csv'}: line 3: rating 7.5 is outside 0.5-5.0 (MovieLens scale); "
-        "fix the file or set data.rating_max"
+        "fix the file or set data.rating_max, or leave such rows out by data.format.bad_rows=drop"
     )
 
 
