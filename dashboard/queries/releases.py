@@ -12,12 +12,11 @@ from dashboard.queries.store_files import folders, slot_folders, slot_of, store_
 from movierec_engine.errors import MovierecError, StoreError
 from movierec_engine.release.decisions import (
     DECISION_FILE,
-    PINNED,
     Decision,
     carried_out,
     pin_of,
 )
-from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, is_refitted, kinds, measured_index
+from movierec_engine.store import PINNED, SERVING, Artifact, ArtifactStore, Slot, is_refitted, kinds, measured_index
 
 MOST = 500
 """Decisions that are shown, newest first."""

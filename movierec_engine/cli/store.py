@@ -19,18 +19,24 @@ def store() -> None:
 @click.argument("source", metavar="FROM", type=StoreLocation())
 @click.argument("target", metavar="TO", type=StoreLocation())
 @click.option("--data", "data_set", default="", metavar="NAME", show_default="all", help="The data set.")
-def copy(source: Location, target: Location, data_set: str) -> None:
+@click.option(
+    "--overwrite-pointers", is_flag=True, help="Serve what FROM serves, though TO has decided otherwise since."
+)
+def copy(source: Location, target: Location, data_set: str, overwrite_pointers: bool) -> None:
     """Copy every version that the other store lacks, each file checked by its checksum, then what is served.
 
-    A copy that was interrupted goes on where it was when it is made again. Nothing is deleted. The feedback log,
-    MLflow's files and studies are no artifacts and stay where they are.
+    A copy that was interrupted goes on where it was when it is made again. No version is deleted. What TO serves,
+    pins or has as rules by a decision of its own, which FROM does not have, it keeps. The feedback log, MLflow's files
+    and studies are no artifacts and stay where they are.
     """
     from movierec_engine.reporting import numbers
     from movierec_engine.store import ArtifactStore
     from movierec_engine.store.copying import copy_store
 
-    copied = copy_store(ArtifactStore(source), ArtifactStore(target), data_set)
+    copied = copy_store(ArtifactStore(source), ArtifactStore(target), data_set, overwrite_pointers=overwrite_pointers)
     print(
         f"{numbers.counted(copied.versions, 'version')}, {numbers.memory(copied.megabytes)}, copied; "
         f"{copied.present} were there; {numbers.counted(copied.pointers, 'pointer')} moved"
     )
+    if copied.left:
+        print(f"left as {target} has decided since: {', '.join(copied.left)}; --overwrite-pointers replaces them")

@@ -9,23 +9,18 @@ facts instead of having them as parents, since the record outlives what it is ab
 
 import getpass
 import json
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from movierec_engine.errors import StoreError
 from movierec_engine.pipeline.data import Origin
-from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, content_key, is_refitted, kinds
+from movierec_engine.store import PINNED, SERVING, Artifact, ArtifactStore, Slot, content_key, is_refitted, kinds
 from movierec_engine.tracking import registry
 
 DECISION_FILE = "decision.json"
-PINNED = "pinned"
-"""The pointer that names a pinned release. It holds while it names what is served."""
-
 PROMOTED, KEPT, REFUSED, UNCHANGED = "promoted", "kept", "refused", "unchanged"
 ROLLED_BACK, PIN, UNPIN, PRUNED = "rolled back", "pinned", "unpinned", "pruned"
-_LOCK_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -61,11 +56,6 @@ class Decision:
     at: str = ""
     """When, in ISO 8601."""
     reference: str = ""
-
-
-def deciding(store: ArtifactStore, data_set: str) -> AbstractContextManager[None]:
-    """One decision about a data set at a time: what it looks at stays until it is carried out. A killed one lets go."""
-    return store.storage.hold(f"pointers/{data_set}/decisions.lock", _LOCK_SECONDS)
 
 
 def record(store: ArtifactStore, decision: Decision, origin: Origin | None) -> Decision:

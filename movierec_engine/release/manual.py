@@ -10,14 +10,12 @@ from movierec_engine.pipeline.training import find_trained_model
 from movierec_engine.release.checks import checks_of
 from movierec_engine.release.decisions import (
     PIN,
-    PINNED,
     PROMOTED,
     ROLLED_BACK,
     UNCHANGED,
     UNPIN,
     Decision,
     carry_out,
-    deciding,
     pin_of,
     pinned_since,
     record,
@@ -32,7 +30,16 @@ from movierec_engine.release.judging import (
     weighed_into,
 )
 from movierec_engine.release.refit import refit_index
-from movierec_engine.store import Artifact, ArtifactStore, Slot, is_refitted, kinds, measured_index, parse_reference
+from movierec_engine.store import (
+    PINNED,
+    Artifact,
+    ArtifactStore,
+    Slot,
+    is_refitted,
+    kinds,
+    measured_index,
+    parse_reference,
+)
 
 
 def find_index(store: ArtifactStore, data_set: str, name: str, device: str = "", version: str = "") -> Artifact:
@@ -87,7 +94,7 @@ def promote(
     measured_checks: list[dict[str, Any]] = []
     answers = index
     if refits:
-        with deciding(store, data_set):
+        with store.deciding(data_set):
             champion = champion_of(store, data_set)
             if champion.index and not champion.damage and answers_for(champion.index, index, config):
                 return _served_already(champion)
@@ -95,7 +102,7 @@ def promote(
             if not force:
                 _refuse_if_pinned(store, champion)
         answers = refit_index(store, index, origin)  # others may decide meanwhile
-    with deciding(store, data_set):
+    with store.deciding(data_set):
         champion = champion_of(store, data_set)
         if answers == champion.index and not champion.damage:
             return _served_already(champion)
@@ -133,7 +140,7 @@ def roll_back(
     What is rolled back from is not promoted by the gate again. force: roll back though what is served is pinned.
     Raises MovierecError, in one sentence, when there is nothing to go back to.
     """
-    with deciding(store, data_set):
+    with store.deciding(data_set):
         champion = champion_of(store, data_set)
         index = find_kept(store, data_set, to) if to else _earlier(store, data_set, steps)
         if index == champion.index and not champion.damage:
@@ -154,7 +161,7 @@ def roll_back(
 
 def pin(store: ArtifactStore, data_set: str, reason: str = "", origin: Origin | None = None) -> Decision:
     """Keep what is served: the gate does not replace it, and a person has to say force. Raises StoreError for none."""
-    with deciding(store, data_set):
+    with store.deciding(data_set):
         champion = champion_of(store, data_set)
         if champion.index is None or champion.damage:
             why = champion.damage or f"nothing of {data_set} is served from {store.location}"
@@ -167,7 +174,7 @@ def pin(store: ArtifactStore, data_set: str, reason: str = "", origin: Origin | 
 
 def unpin(store: ArtifactStore, data_set: str, reason: str = "", origin: Origin | None = None) -> Decision:
     """Let the gate replace what is served again. Raises StoreError when nothing is pinned."""
-    with deciding(store, data_set):
+    with store.deciding(data_set):
         if store.storage.pointer(data_set, PINNED) is None:
             raise StoreError(
                 f"nothing of {data_set} is pinned in {store.location}; `movierec models pin` pins what is served"

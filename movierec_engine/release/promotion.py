@@ -14,7 +14,6 @@ from movierec_engine.release.decisions import (
     UNCHANGED,
     Decision,
     carry_out,
-    deciding,
     record,
     rolled_back_indices,
 )
@@ -39,7 +38,7 @@ def decide_release(
     config = config or ReleaseConfig()
     failure = ""
     while True:
-        with deciding(store, leaderboard.slot.data_set):  # let go of while refitting: people may decide meanwhile
+        with store.deciding(leaderboard.slot.data_set):  # let go of while refitting: people may decide meanwhile
             decision, index = judge(store, leaderboard, config, challenger)
             if index is None or decision.verdict != PROMOTED:
                 return _concluded(store, decision, origin)
@@ -66,14 +65,14 @@ def refit_best(
     Where refitting fails, what is served stays: that decision is recorded, and the error goes on.
     """
     config = config or ReleaseConfig()
-    with deciding(store, leaderboard.slot.data_set):
+    with store.deciding(leaderboard.slot.data_set):
         decision, index = judge(store, leaderboard, config)
     if index is None or not config.refit or decision.verdict != PROMOTED:
         return decision, None
     try:
         return decision, refit_index(store, index, origin)
     except Exception as error:
-        with deciding(store, leaderboard.slot.data_set):
+        with store.deciding(leaderboard.slot.data_set):
             decision, index = judge(store, leaderboard, config)  # anew: people may have decided meanwhile
             if decision.verdict == PROMOTED:
                 _concluded(store, _refitted(store, decision, None, config, str(error) or type(error).__name__), origin)

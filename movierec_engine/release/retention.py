@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.pipeline.data import Origin
-from movierec_engine.release.decisions import PRUNED, Decision, deciding, record, releases, served_reference
+from movierec_engine.release.decisions import PRUNED, Decision, record, releases, served_reference
 from movierec_engine.reporting.numbers import memory
 from movierec_engine.store import Artifact, ArtifactStore, kinds
 from movierec_engine.store.retention import kept_versions, removable
@@ -40,7 +40,7 @@ def prune(
     first, so that a process that is killed leaves none without its parents. What a run that is at work now was started
     from may go if `keep` newer ones are there: prune between runs.
     """
-    with deciding(store, data_set):
+    with store.deciding(data_set):
         kept = releases(store, data_set)[-config.keep_releases :]
         gone = removable(store, data_set, keep, _with_reports(store, kept), records=kinds.RECORDS)
         pruned = Pruned(gone, len(kept))

@@ -30,12 +30,14 @@ from movierec_engine.store.storage import Location, Storage, is_url
 
 SERVING = "serving"
 """The pointer that names what the API answers from."""
+PINNED = "pinned"
+"""The pointer that names a pinned release. It holds while it names what is served."""
 
 FORMAT = 1
 """Of manifests; a release reads those up to its own, and of the first releases, which name none."""
 
 _STAMP = re.compile(r"\d{8}T\d{9}Z")
-_LOCK_SECONDS = 60
+_LOCK_SECONDS, _DECISION_SECONDS = 60, 600
 
 
 @dataclass(frozen=True)
@@ -279,6 +281,11 @@ class ArtifactStore:
         """Let a pointer name nothing."""
         ask_permission()
         self.storage.remove_pointer(data_set, name)
+
+    def deciding(self, data_set: str) -> AbstractContextManager[None]:
+        """One decision about a data set at a time: what it looks at stays until it is carried out. A killed one lets
+        go."""
+        return self.storage.hold(f"pointers/{data_set}/decisions.lock", _DECISION_SECONDS)
 
     def changes(self, kind: str, data_set: str, pointer: str = SERVING) -> Hashable:
         """A value that differs once a pointer of a data set, or the newest version of one of its slots, has changed."""

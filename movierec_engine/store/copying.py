@@ -6,30 +6,40 @@ from dataclasses import dataclass
 
 from movierec_engine.errors import StoreError
 from movierec_engine.reporting.progress import advance, step
-from movierec_engine.store.artifact_store import Artifact, ArtifactStore
+from movierec_engine.store.artifact_store import PINNED, SERVING, Artifact, ArtifactStore
+from movierec_engine.store.permission import ask_permission
 from movierec_engine.store.retention import every_version
+from movierec_engine.store.slot import parse_reference
+
+_RELEASE = (SERVING, PINNED)
+"""Pointers that decisions move together."""
 
 
 @dataclass(frozen=True)
 class Copied:
     """versions: those that were copied. megabytes: of their files, of 2^20 bytes. present: those that were there
-    already. pointers: those that the target did not have as they are."""
+    already. pointers: those that were moved. left: `<data set>/<pointer>` of those that the target moved itself."""
 
     versions: int
     megabytes: float
     present: int
     pointers: int
+    left: tuple[str, ...]
 
 
 @step("copying")
-def copy_store(source: ArtifactStore, target: ArtifactStore, data_set: str = "") -> Copied:
+def copy_store(
+    source: ArtifactStore, target: ArtifactStore, data_set: str = "", *, overwrite_pointers: bool = False
+) -> Copied:
     """Copy the versions, what is the newest of each slot, and the pointers, of one data set or of all.
 
     Versions that the target has stay as they are, so that a copy that was interrupted goes on where it was; within a
     version, an object store takes up what it was sent on the same day. Each file is found to be as its manifest says.
-    The target's own newer versions stay the newest. Pointers go last, and only where the version is there.
+    The target's own newer versions stay the newest. Pointers go last, and only where the version is there. What the
+    target was told to serve by a decision that the source does not have is left, and rules are alike.
 
-    Raises StoreError for a damaged file of the source, and where the source has none of the data set.
+    overwrite_pointers: replace these, too. Raises StoreError for a damaged file of the source, and where the source has
+    none of the data set.
     """
     found = [(slot, versions) for slot, versions in every_version(source).items() if data_set in ("", slot.data_set)]
     if not found:
@@ -49,14 +59,54 @@ def copy_store(source: ArtifactStore, target: ArtifactStore, data_set: str = "")
         newest, own = source.storage.latest(slot), target.storage.latest(slot)
         if newest and (own is None or newest > own):
             target.storage.set_latest(slot, newest)
-    pointers = 0
-    for of_data_set, name in source.storage.pointers():
-        text = source.storage.pointer(of_data_set, name)
-        if data_set in ("", of_data_set) and text and text != target.storage.pointer(of_data_set, name):
-            target.resolve(json.loads(text)["reference"])
-            target.storage.set_pointer(of_data_set, name, text)
-            pointers += 1
-    return Copied(len(missing), size / 2**20, len(everything) - len(missing), pointers)
+    moved, left = 0, []
+    for of_data_set, names in _pointers(source):
+        if data_set in ("", of_data_set):
+            with target.deciding(of_data_set):
+                differing = [
+                    name for name in names if _text(source, of_data_set, name) != _text(target, of_data_set, name)
+                ]
+                if overwrite_pointers or all(_knows(source, target, of_data_set, name) for name in names):
+                    for name in differing:
+                        _move(source, target, of_data_set, name)
+                    moved += len(differing)
+                else:
+                    left += [f"{of_data_set}/{name}" for name in differing]
+    return Copied(len(missing), size / 2**20, len(everything) - len(missing), moved, tuple(left))
+
+
+def _pointers(store: ArtifactStore) -> list[tuple[str, tuple[str, ...]]]:
+    """Each data set's pointers, by what is moved together."""
+    names = ((data_set, name) for data_set, name in store.storage.pointers() if name != PINNED)
+    return [(data_set, _RELEASE if name == SERVING else (name,)) for data_set, name in names]
+
+
+def _text(store: ArtifactStore, data_set: str, name: str) -> str | None:
+    return store.storage.pointer(data_set, name)
+
+
+def _knows(source: ArtifactStore, target: ArtifactStore, data_set: str, name: str) -> bool:
+    """True if the source has the decision, or the rules, by which the target's pointer stands as it does, so that the
+    source's was moved after it."""
+    try:
+        pointer = target.pointer(name, data_set)
+        if pointer is None:
+            return True
+        slot, version = parse_reference(pointer["evidence"].get("decision") or pointer["reference"])
+    except (StoreError, KeyError, AttributeError):  # damaged: nobody can tell
+        return False
+    return version in source.storage.versions(slot)
+
+
+def _move(source: ArtifactStore, target: ArtifactStore, data_set: str, name: str) -> None:
+    """Let a pointer of the target be what the source's is."""
+    before, text = _text(target, data_set, name), _text(source, data_set, name)
+    if text is None:
+        target.unpoint(name, data_set)
+    else:
+        target.resolve(json.loads(text)["reference"])
+        ask_permission()
+        target.storage.swap_pointer(data_set, name, before, text)
 
 
 def _copy(version: Artifact, target: ArtifactStore) -> None:

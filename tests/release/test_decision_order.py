@@ -77,8 +77,8 @@ def test_nobody_decides_while_somebody_else_does(world: World, monkeypatch: pyte
         "prune": lambda: prune(world.store, "camps", 1, ReleaseConfig()),
     }
     manual.pin(world.store, "camps")
-    monkeypatch.setattr(decisions, "_LOCK_SECONDS", 0.01)
-    with decisions.deciding(world.store, "camps"):
+    monkeypatch.setattr(artifact_store, "_DECISION_SECONDS", 0.01)
+    with world.store.deciding("camps"):
         for command in commands.values():
             with pytest.raises(StoreError, match=r"decisions\.lock: another process has held it"):
                 command()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from movierec_engine.errors import StoreError
-from movierec_engine.store import Artifact, ArtifactStore, Slot
+from movierec_engine.store import Artifact, ArtifactStore, Slot, artifact_store
 from movierec_engine.store.copying import copy_store
 from movierec_engine.store.permission import asking
 from movierec_engine.store.retention import every_version, removable
@@ -216,6 +216,59 @@ def test_a_copy_has_every_version_and_pointer_and_is_not_made_twice(
     again = copy_store(source, target)
     assert (again.versions, again.megabytes, again.present, again.pointers) == (0, 0, 4, 0)
     assert target.latest(MODEL) == later, "its own, which is newer"
+
+
+def decide(store: ArtifactStore, text: str, served: Artifact | None = None, pinned: Artifact | None = None) -> None:
+    """A decision as releases record it, and the pointers that it moves; a promotion takes a pin away."""
+    made = publish(store, text, slot=Slot("release_decision", "small"))
+    if pinned:
+        store.point("pinned", pinned, {"decision": made.reference})
+    if served:
+        store.point("serving", served, {"decision": made.reference})
+        store.unpoint("pinned", "small")
+
+
+@pytest.mark.parametrize("decided", ["promoted", "pinned"])
+def test_a_copy_leaves_what_was_decided_in_the_other_store_since(location: Location, bucket: str, decided: str) -> None:
+    live, kept = ArtifactStore(location), ArtifactStore(f"{bucket}-other")
+    first, second = publish(live, "first"), publish(live, "second")
+    decide(live, "serve the first", served=first)
+    copy_store(live, kept)
+    decide(kept, "serve the second", served=kept.resolve(second.reference))
+    if decided == "promoted":
+        decide(live, "serve the second here, too", served=second)
+    else:
+        decide(live, "hold the first", pinned=first)
+    before = [live.storage.pointer("small", name) for name in ("serving", "pinned")]
+    copied = copy_store(kept, live)
+    left = ("small/serving",) if decided == "promoted" else ("small/serving", "small/pinned")
+    assert (copied.versions, copied.pointers, copied.left) == (1, 0, left)
+    assert [live.storage.pointer("small", name) for name in ("serving", "pinned")] == before
+    copied = copy_store(kept, live, overwrite_pointers=True)
+    assert (copied.pointers, copied.left) == (len(left), ())
+    assert live.pointer("serving", "small") == kept.pointer("serving", "small")
+    assert live.pointer("pinned", "small") is None
+
+
+def test_a_copy_follows_promotions_pins_and_what_ends_a_pin(location: Location, bucket: str) -> None:
+    live, kept = ArtifactStore(location), ArtifactStore(f"{bucket}-other")
+    first, second = publish(live, "first"), publish(live, "second")
+    for text, pointers in (("serve", {"served": first}), ("hold", {"pinned": first}), ("force", {"served": second})):
+        decide(live, text, **pointers)
+        assert copy_store(live, kept).left == ()
+        for name in ("serving", "pinned"):
+            assert kept.storage.pointer("small", name) == live.storage.pointer("small", name)
+
+
+def test_no_pointer_is_copied_while_somebody_decides(
+    location: Location, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = ArtifactStore(location), ArtifactStore(f"{bucket}-other")
+    source.point("serving", publish(source), {})
+    monkeypatch.setattr(artifact_store, "_DECISION_SECONDS", 0.01)
+    with target.deciding("small"), pytest.raises(StoreError, match=r"decisions\.lock: another process has held it"):
+        copy_store(source, target)
+    assert target.pointer("serving", "small") is None
 
 
 def test_a_copy_that_was_interrupted_goes_on_where_it_was(
