@@ -19,10 +19,11 @@ def store() -> None:
 @click.argument("source", metavar="FROM", type=StoreLocation())
 @click.argument("target", metavar="TO", type=StoreLocation())
 @click.option("--data", "data_set", default="", metavar="NAME", show_default="all", help="The data set.")
+@click.option("--verify", is_flag=True, help="Read what TO has, too, and replace damaged files.")
 @click.option(
     "--overwrite-pointers", is_flag=True, help="Serve what FROM serves, though TO has decided otherwise since."
 )
-def copy(source: Location, target: Location, data_set: str, overwrite_pointers: bool) -> None:
+def copy(source: Location, target: Location, data_set: str, verify: bool, overwrite_pointers: bool) -> None:
     """Copy every version that the other store lacks, each file checked by its checksum, then what is served.
 
     A copy that was interrupted goes on where it was when it is made again. No version is deleted. What TO serves,
@@ -33,10 +34,14 @@ def copy(source: Location, target: Location, data_set: str, overwrite_pointers: 
     from movierec_engine.store import ArtifactStore
     from movierec_engine.store.copying import copy_store
 
-    copied = copy_store(ArtifactStore(source), ArtifactStore(target), data_set, overwrite_pointers=overwrite_pointers)
+    copied = copy_store(
+        ArtifactStore(source), ArtifactStore(target), data_set, verify=verify, overwrite_pointers=overwrite_pointers
+    )
     print(
         f"{numbers.counted(copied.versions, 'version')}, {numbers.memory(copied.megabytes)}, copied; "
         f"{copied.present} were there; {numbers.counted(copied.pointers, 'pointer')} moved"
     )
+    if copied.repaired:
+        print(f"repaired: {', '.join(copied.repaired)}")
     if copied.left:
         print(f"left as {target} has decided since: {', '.join(copied.left)}; --overwrite-pointers replaces them")

@@ -2,14 +2,19 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from movierec_engine.errors import StoreError
 from movierec_engine.reporting.progress import advance, step
 from movierec_engine.store.artifact_store import PINNED, SERVING, Artifact, ArtifactStore
+from movierec_engine.store.objects import AwayError
 from movierec_engine.store.permission import ask_permission
 from movierec_engine.store.retention import every_version
 from movierec_engine.store.slot import parse_reference
+from movierec_engine.store.storage import Files
 
 _RELEASE = (SERVING, PINNED)
 """Pointers that decisions move together."""
@@ -18,18 +23,25 @@ _RELEASE = (SERVING, PINNED)
 @dataclass(frozen=True)
 class Copied:
     """versions: those that were copied. megabytes: of their files, of 2^20 bytes. present: those that were there
-    already. pointers: those that were moved. left: `<data set>/<pointer>` of those that the target moved itself."""
+    already. pointers: those that were moved. left: `<data set>/<pointer>` of those that the target moved itself.
+    repaired: references of those that were there and were damaged, where they are verified."""
 
     versions: int
     megabytes: float
     present: int
     pointers: int
     left: tuple[str, ...]
+    repaired: tuple[str, ...]
 
 
 @step("copying")
 def copy_store(
-    source: ArtifactStore, target: ArtifactStore, data_set: str = "", *, overwrite_pointers: bool = False
+    source: ArtifactStore,
+    target: ArtifactStore,
+    data_set: str = "",
+    *,
+    verify: bool = False,
+    overwrite_pointers: bool = False,
 ) -> Copied:
     """Copy the versions, what is the newest of each slot, and the pointers, of one data set or of all.
 
@@ -38,7 +50,8 @@ def copy_store(
     The target's own newer versions stay the newest. Pointers go last, and only where the version is there. What the
     target was told to serve by a decision that the source does not have is left, and rules are alike.
 
-    overwrite_pointers: replace these, too. Raises StoreError for a damaged file of the source, and where the source has
+    verify: read the versions that the target has, too, and replace damaged files by the source's. overwrite_pointers:
+    replace these pointers, too. Raises StoreError for a damaged file of the source, and where the source has
     none of the data set.
     """
     found = [(slot, versions) for slot, versions in every_version(source).items() if data_set in ("", slot.data_set)]
@@ -55,6 +68,8 @@ def copy_store(
         advance(done >> 20, size >> 20, "MB")
         _copy(one, target)
         done += _size(one)
+    present = [one for one in everything if (one.slot, one.version) in there]
+    repaired = tuple(one.reference for one in present if verify and _repair(one, target))
     for slot, _ in found:
         newest, own = source.storage.latest(slot), target.storage.latest(slot)
         if newest and (own is None or newest > own):
@@ -72,7 +87,7 @@ def copy_store(
                     moved += len(differing)
                 else:
                     left += [f"{of_data_set}/{name}" for name in differing]
-    return Copied(len(missing), size / 2**20, len(everything) - len(missing), moved, tuple(left))
+    return Copied(len(missing), size / 2**20, len(present), moved, tuple(left), repaired)
 
 
 def _pointers(store: ArtifactStore) -> list[tuple[str, tuple[str, ...]]]:
@@ -113,16 +128,51 @@ def _copy(version: Artifact, target: ArtifactStore) -> None:
     text = version.storage.manifest(version.slot, version.version)
     if text is None:
         raise StoreError(f"{version.reference} was removed from its store while it was copied; copy again")
-    scratch = target.storage.scratch()
-    scratch.mkdir(parents=True)
-    try:
-        version.storage.copy_to(scratch, version.slot, version.version, version.files, version.content)
-        if damage := version.damage_in(scratch):
-            raise StoreError(f"{version.reference}: {damage}; remove that version, or materialize it again")
+    with _scratch(target) as scratch:
+        _fetch(version, version.files, scratch)
         manifest = {name: value for name, value in json.loads(text).items() if name != "content"}
         target.storage.put(version.slot, version.version, scratch, target.storage.upload(scratch, manifest))
+
+
+def _repair(version: Artifact, target: ArtifactStore) -> bool:
+    """Replace what the target has damaged of a version; whether it had."""
+    own = target.get(version.slot, version.version)
+    with _scratch(target) as scratch:
+        damaged = {name: file for name, file in version.files.items() if _is_damaged(own, name, scratch)}
+        if damaged:
+            _fetch(version, damaged, scratch)
+            target.storage.repair(own.slot, own.version, damaged, own.content, scratch)
+    return bool(damaged)
+
+
+def _is_damaged(version: Artifact, name: str, scratch: Path) -> bool:
+    """Whether a version's file, which is read through a scratch folder, is not as it was written."""
+    try:
+        version.storage.copy_to(scratch, version.slot, version.version, {name: version.files[name]}, version.content)
+        return bool(version.damage_in(scratch, name))
+    except AwayError:
+        raise
+    except (StoreError, OSError):
+        return True
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        (scratch / name).unlink(missing_ok=True)
+
+
+def _fetch(version: Artifact, files: Files, scratch: Path) -> None:
+    version.storage.copy_to(scratch, version.slot, version.version, files, version.content)
+    if damage := version.damage_in(scratch, *files):
+        raise StoreError(f"{version.reference}: {damage}; remove that version, or materialize it again")
+
+
+@contextmanager
+def _scratch(store: ArtifactStore) -> Iterator[Path]:
+    """A folder for the body alone, beside the store's."""
+    folder = store.storage.scratch()
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _size(version: Artifact) -> int:

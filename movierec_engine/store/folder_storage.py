@@ -113,6 +113,13 @@ class FolderStorage:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(self.home(slot) / version / name, folder / name)
 
+    def repair(self, slot: Slot, version: str, files: Files, content: str, folder: Path) -> None:
+        for name in files:
+            path = self.home(slot) / version / name
+            fsync(folder / name)
+            (folder / name).replace(path)
+            fsync(path.parent)
+
     def discard(self, slot: Slot, version: str) -> bool:
         return False
 

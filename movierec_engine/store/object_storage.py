@@ -69,14 +69,15 @@ class ObjectStorage:
         return scratch.new_folder(self.root / ".incoming")
 
     def upload(self, folder: Path, manifest: Manifest) -> Manifest:
-        """Files whose content is there already, by another version or a killed writer, are not sent again."""
+        """Files whose content is there already, by another version or a killed writer, are not sent again. It is read,
+        as an object may be damaged."""
         day = f"{datetime.now(UTC):%Y-%m-%d}"
         paths = {one["sha256"]: (folder / name, one["size"]) for name, one in manifest["files"].items()}
 
         def send(digest: str) -> None:
             path, size = paths[digest]
             key = _content(day, digest)
-            if self._objects.size(key) != size:
+            if not self._objects.holds(key, size, digest):
                 self._objects.upload(key, path)
 
         with ThreadPoolExecutor(TRANSFERS) as pool:
@@ -141,6 +142,10 @@ class ObjectStorage:
 
     def copy_to(self, folder: Path, slot: Slot, version: str, files: Files, content: str) -> None:
         self._fetch([(name, folder / name) for name in files], files, content)
+
+    def repair(self, slot: Slot, version: str, files: Files, content: str, folder: Path) -> None:
+        for name, file in files.items():
+            self._objects.upload(_content(content, file["sha256"]), folder / name)
 
     def discard(self, slot: Slot, version: str) -> bool:
         return self._cache.drop(f"{slot}/{version}")

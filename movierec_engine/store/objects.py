@@ -4,6 +4,7 @@ Endpoint and credentials are the environment's (AWS_ENDPOINT_URL, AWS_ACCESS_KEY
 Azure's), or the machine's own role. Every error is one sentence, without either.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 T = TypeVar("T")
+REMEDY = "materialize the version again, or repair it from another store by `movierec store copy FROM TO --verify`"
+"""Of a damaged object."""
 PART_BYTES = 8 << 20
 """Large objects are moved in parts of this size."""
 TRANSFERS = 8
@@ -108,6 +111,15 @@ class Objects:
         """An object's size in bytes, or None where there is none."""
         return self._ask(key, lambda client: int(client.head(key)["size"]))
 
+    def holds(self, key: str, size: int, sha256: str) -> bool:
+        """True if an object is there and its content, which is read, is of this size and SHA-256."""
+        if self.size(key) != size:
+            return False
+        digest = hashlib.sha256()
+        for start in range(0, size, PART_BYTES):
+            digest.update(self._part(key, start, min(size, start + PART_BYTES)))
+        return digest.hexdigest() == sha256
+
     def upload(self, key: str, content: Path | bytes) -> None:
         """Make a file's content, or what is given, an object, in one step."""
         self._ask(key, lambda client: client.put(key, content, chunk_size=PART_BYTES), PART_SECONDS)
@@ -129,13 +141,17 @@ class Objects:
         yield from ((key, start, min(size, start + PART_BYTES), path) for start in range(0, size, PART_BYTES))
 
     def _fetch(self, key: str, start: int, end: int, path: Path) -> None:
-        content = self._ask(key, lambda client: bytes(client.get_range(key, start=start, end=end)), PART_SECONDS)
-        if content is None or len(content) != end - start:
-            what = "is not there" if content is None else "is shorter than it was written"
-            raise StoreError(f"{self.url}/{key} {what}; materialize the version again, or copy it from another store")
+        content = self._part(key, start, end)
         with path.open("r+b") as file:
             file.seek(start)
             file.write(content)
+
+    def _part(self, key: str, start: int, end: int) -> bytes:
+        content = self._ask(key, lambda client: bytes(client.get_range(key, start=start, end=end)), PART_SECONDS)
+        if content is None or len(content) != end - start:
+            what = "is not there" if content is None else "is shorter than it was written"
+            raise StoreError(f"{self.url}/{key} {what}; {REMEDY}")
+        return content
 
     def _ask(self, key: str, request: "Callable[[ObjectStore], T]", seconds: float = 0) -> T | None:
         """A request's answer; None for what is not there. seconds: SMALL_SECONDS where it is 0."""

@@ -82,6 +82,9 @@ class Storage(Protocol):
     def copy_to(self, folder: Path, slot: Slot, version: str, files: Files, content: str) -> None:
         """Copy a version's files into a folder."""
 
+    def repair(self, slot: Slot, version: str, files: Files, content: str, folder: Path) -> None:
+        """Replace files of a version that are damaged by those in a scratch folder, which are as they were written."""
+
     def discard(self, slot: Slot, version: str) -> bool:
         """Drop this host's copy of a version, so that its next use fetches it; False where there is nothing but it."""
 

@@ -21,6 +21,7 @@ from filelock import FileLock
 
 from movierec_engine.errors import StoreError
 from movierec_engine.store.files import sha256_of
+from movierec_engine.store.objects import REMEDY
 from movierec_engine.store.storage import Files
 
 IN_USE_SECONDS = 3600.0
@@ -50,7 +51,7 @@ class VersionCache:
                 for one, path in missing:
                     if damage := _damage(path, files[one]):
                         path.unlink()
-                        raise StoreError(f"{name}/{one} {damage}; materialize it again, or copy it from another store")
+                        raise StoreError(f"{name}/{one} {damage}; {REMEDY}")
                 self._take(partial, home)
             os.utime(home)
         return home

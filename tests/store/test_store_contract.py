@@ -10,6 +10,7 @@ import pytest
 from movierec_engine.errors import StoreError
 from movierec_engine.store import Artifact, ArtifactStore, Slot, artifact_store
 from movierec_engine.store.copying import copy_store
+from movierec_engine.store.folder_storage import FolderStorage
 from movierec_engine.store.permission import asking
 from movierec_engine.store.retention import every_version, removable
 from movierec_engine.store.storage import Location
@@ -294,14 +295,53 @@ def test_a_copy_that_was_interrupted_goes_on_where_it_was(
     assert [text_of(one) for one in target.versions(MODEL)] == ["0", "1", "2"]
 
 
-def test_a_damaged_version_is_not_copied(location: Location, tmp_path: Path, bucket: str) -> None:
-    source = ArtifactStore(location)
-    made = publish(source)
-    if isinstance(location, Path):
+def damage(store: ArtifactStore, made: Artifact) -> None:
+    """Change a file of a version, and leave its size."""
+    if isinstance(store.storage, FolderStorage):
         (made.folder / "sub" / "data.txt").write_text("hellO")
     else:
         digest = made.files["sub/data.txt"]["sha256"]
-        source.storage._objects.replace(f"content/{made.content}/{digest}", b"hellO")  # type: ignore[attr-defined]
+        store.storage._objects.replace(f"content/{made.content}/{digest}", b"hellO")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["changed", "gone"])
+def test_a_copy_that_verifies_repairs_the_other_store(
+    location: Location, tmp_path: Path, bucket: str, gone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = ArtifactStore(f"{bucket}-other"), ArtifactStore(location)
+    publish(source, "sound")
+    publish(source)
+    copy_store(source, target)
+    bad = target.versions(MODEL)[1]
+    damage(target, bad)
+    if gone and isinstance(location, Path):
+        (bad.folder / "sub" / "data.txt").unlink()
+    elif gone:
+        target.storage._objects.delete([f"content/{bad.content}/{bad.files['sub/data.txt']['sha256']}"])  # type: ignore[attr-defined]
+    monkeypatch.setenv("MOVIEREC_LOCAL", str(tmp_path / "another host"))  # which has no copies of what was sound
+    found = ArtifactStore(location).versions(MODEL)[1]
+    assert copy_store(source, target).repaired == ()
+    with pytest.raises(StoreError, match=r"data\.txt|content/"):
+        found.verify()
+    again = copy_store(source, target, verify=True)
+    assert (again.versions, again.repaired) == (0, (bad.reference,))
+    assert text_of(found) == "hello"
+    assert copy_store(source, target, verify=True).repaired == ()
+
+
+def test_a_version_that_is_made_again_is_sound_though_its_object_was_damaged(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ArtifactStore(bucket)
+    damage(store, publish(store))
+    made = publish(store)
+    monkeypatch.setenv("MOVIEREC_LOCAL", str(tmp_path / "another host"))
+    assert text_of(ArtifactStore(bucket).resolve(made.reference)) == "hello"
+
+
+def test_a_damaged_version_is_not_copied(location: Location, bucket: str) -> None:
+    source = ArtifactStore(location)
+    damage(source, publish(source))
     target = ArtifactStore(f"{bucket}-other")
     with pytest.raises(StoreError, match=r"data\.txt"):
         copy_store(source, target)
