@@ -222,6 +222,32 @@ def test_a_database_that_hangs_keeps_nobody_longer_than_its_time(
     live.close()
 
 
+def test_a_database_that_was_read_only_for_a_while_is_written_to_again(server: PostgresServer) -> None:
+    """Sessions that were opened meanwhile stay read-only, as those with an old primary do."""
+    log = PostgresLog(server.url, "readonly")
+    log.record([rating("a")])
+
+    def switch(value: str) -> None:
+        with psycopg.connect(server.url.replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute("SET default_transaction_read_only = off")
+            connection.execute(f"ALTER DATABASE postgres SET default_transaction_read_only = {value}".encode())
+
+    switch("on")
+    try:
+        log.close()  # as if its connections were cut
+        for change in (lambda: log.record([rating("b")]), lambda: log.erase(2), log.check_writable):
+            with pytest.raises(FeedbackError, match=r"takes no changes; point feedback\.url at the primary server"):
+                change()
+        log.state(1)  # whose session stays open
+    finally:
+        switch("off")
+    with pytest.raises(FeedbackError, match="takes no changes"):
+        log.check_writable()
+    log.check_writable()
+    assert log.record([rating("b")])[0].status == "recorded"
+    assert log.erase(2).number == 1
+
+
 def is_away(log: PostgresLog) -> bool:
     """Whether a user's state cannot be had."""
     try:

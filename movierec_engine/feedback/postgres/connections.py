@@ -76,6 +76,10 @@ class Connections:
                     connection.seconds = seconds
                     connection.execute(f"SET statement_timeout = {round(1000 * seconds)}")
                 yield connection
+            except errors.ReadOnlySqlTransaction:
+                connection.close()  # open sessions stay read-only, or with an old primary, once there is another
+                self.close()
+                raise
             finally:
                 self._give_back(connection)
 

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
+from psycopg import errors
 
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.feedback.erasures import Erasure
-from movierec_engine.feedback.errors import FeedbackError
 from movierec_engine.feedback.events import (
     Exposure,
     FeedbackEvent,
@@ -276,8 +276,8 @@ class PostgresLog:
         """Raises FeedbackError unless an event could be recorded at this moment."""
         with self._connections.use() as connection:
             ((read_only,),) = connection.execute("SHOW transaction_read_only").fetchall()
-        if read_only == "on":
-            raise FeedbackError(f"the feedback log in {self.where} takes no changes; connect to the primary server")
+            if read_only == "on":
+                raise errors.ReadOnlySqlTransaction
 
     def close(self) -> None:
         """Close connections and stop following; the next use begins anew."""
