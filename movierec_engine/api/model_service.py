@@ -15,7 +15,7 @@ from movierec_engine.store import SERVING, Artifact, ArtifactStore, kinds, measu
 _GRAVITY = ("damaged", "empty", "loading", "ok")
 EMPTY = "there is no index to serve yet; run `movierec demo` or `movierec train model=lightgcn`"
 OUT_OF_REACH = "the artifact store is out of reach, so there is nothing to serve yet; the server's log says why"
-DAMAGED = "the index to serve is damaged or its pointer is; GET /api/ready says which, and why"
+DAMAGED = "the index to serve or its pointer is damaged, or cannot be read here; GET /api/ready says which, and why"
 LOADING = "the index is being loaded; ask again in a moment"
 DRAINING = "this server is about to end; ask another one"
 STANDS_IN = "the version that should answer cannot be read now and is tried again; another one answers in its place"

@@ -110,11 +110,9 @@ def index_to_export(
         refused = reloader.state().refused
         of_model = f" of model {model}" if model else ""
         on = f" trained on {device}" if device else ""
-        why = "; ".join(f"{reference}: {reason}" for reference, reason in refused.items())
-        raise StoreError(
-            f"there is no index{of_model}{on} of {data_set} to export from{f' ({why})' if why else ''}; run "
-            f"`movierec train {model or 'als'}`"
-        )
+        why = "; ".join(f"{reference}: {reason}" for reference, reason in refused.items()) or reloader.out_of_reach
+        then = f": {why}" if why else f"; run `movierec train {model or 'als'}`"
+        raise StoreError(f"there is no index{of_model}{on} of {data_set} to export from{then}")
     return served
 
 

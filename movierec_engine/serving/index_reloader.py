@@ -92,7 +92,7 @@ class IndexReloader:
         self._alive: WeakValueDictionary[str, LoadedIndex] = WeakValueDictionary()  # also evicted ones that are in use
         self._logged: set[tuple[str, str]] = set()
         self._watched = False
-        self.out_of_reach = False  # whether the last look did not get as far as the store
+        self.out_of_reach = ""  # why the last look did not get as far as the store
         self._looked = threading.Event()
         self._warm, self._on_change = warm, on_change
         self._catalogues: WeakValueDictionary[tuple[object, ...], MovieCatalogue] = WeakValueDictionary()
@@ -147,9 +147,12 @@ class IndexReloader:
                     self._retry_wait = RETRY_SECONDS[0] if changed else min(2 * self._retry_wait, RETRY_SECONDS[1])
                     self._swap(self._look())
                 self._say_what_is_used()
-                self.out_of_reach = False
-            except StoreError as error:  # the store itself is out of reach; the next look may find it again
-                self.out_of_reach = True
+                self.out_of_reach = ""
+            except (
+                StoreError,
+                OSError,
+            ) as error:  # the store is out of reach, or a disk; the next look may find it again
+                self.out_of_reach = str(error)
                 if (kinds.FAISS_INDEX, str(error)) not in self._logged:
                     self._logged.add((kinds.FAISS_INDEX, str(error)))
                     log.error("%s; what was served stays, and it is looked at again", error)

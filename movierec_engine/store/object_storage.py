@@ -60,6 +60,7 @@ class ObjectStorage:
         self._cache = VersionCache(self._cache_folder, _limit())
         self._recent: dict[str, tuple[float, Any]] = {}
         self._away_until = 0.0
+        self._keeps = True  # until this host's disk has taken no answer
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _made, (self.location, self._offline)
@@ -220,10 +221,10 @@ class ObjectStorage:
             copy = copies / key.removeprefix("versions/")
             try:
                 return key, copy.read_text(encoding="utf-8")
-            except FileNotFoundError:
+            except OSError:
                 text = self._text(key)
                 if text is not None:
-                    replace_file(copy, text)
+                    self._keep(copy, text)
                 return key, text
 
         with ThreadPoolExecutor(TRANSFERS) as pool:
@@ -265,12 +266,21 @@ class ObjectStorage:
                     log.warning("%s answers again", self.location)
                 self._away_until = 0.0
                 if recent is None or recent[1] != answer:
-                    replace_file(path, json.dumps(answer))
+                    self._keep(path, json.dumps(answer))
                 kept = answer
         else:
             kept = self._kept(path, AwayError(f"{self.location}: the object store is out of reach"))
         self._recent[name] = (time.monotonic(), kept)
         return kept  # type: ignore[no-any-return]
+
+    def _keep(self, path: Path, text: str) -> None:
+        """Keep an answer on this host; one that its disk does not take is an answer all the same."""
+        try:
+            replace_file(path, text)
+        except OSError as error:
+            if self._keeps:
+                self._keeps = False
+                log.warning("%s: what is read is not kept for when the store is away: %s", self._cache_folder, error)
 
     def _kept(self, path: Path, error: AwayError) -> Any:
         try:

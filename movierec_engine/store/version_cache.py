@@ -42,19 +42,27 @@ class VersionCache:
         Raises StoreError for a file that is not as it was written.
         """
         home = self._home(name)
-        with self._locked(name):
+        try:
+            with self._locked(name):
+                if not home.is_dir():
+                    self._fetch(name, files, fetch)
+                os.utime(home)
+        except OSError:  # a disk that takes no writing, where nothing is dropped either
             if not home.is_dir():
-                partial = self._folder / "partial" / home.name
-                missing = [(one, partial / one) for one in files if _damage(partial / one, files[one])]
-                partial.mkdir(parents=True, exist_ok=True)
-                fetch(missing)
-                for one, path in missing:
-                    if damage := _damage(path, files[one]):
-                        path.unlink()
-                        raise StoreError(f"{name}/{one} {damage}; {REMEDY}")
-                self._take(partial, home)
-            os.utime(home)
+                raise
         return home
+
+    def _fetch(self, name: str, files: Files, fetch: Callable[[list[tuple[str, Path]]], None]) -> None:
+        home = self._home(name)
+        partial = self._folder / "partial" / home.name
+        missing = [(one, partial / one) for one in files if _damage(partial / one, files[one])]
+        partial.mkdir(parents=True, exist_ok=True)
+        fetch(missing)
+        for one, path in missing:
+            if damage := _damage(path, files[one]):
+                path.unlink()
+                raise StoreError(f"{name}/{one} {damage}; {REMEDY}")
+        self._take(partial, home)
 
     def adopt(self, name: str, folder: Path) -> None:
         """Take a folder with all files of a version, and no others, as that version; the folder is moved."""

@@ -1,5 +1,6 @@
 """API hosts on an object store: the same answers as from a folder, from their caches too while the store is away."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from waiting import soon
 
 from movierec_engine.api.app import create_app
 from movierec_engine.api.model_service import OUT_OF_REACH
+from movierec_engine.errors import StoreError
+from movierec_engine.pipeline.export import index_to_export
 from movierec_engine.store import Artifact, ArtifactStore, object_storage, objects
 from movierec_engine.store.copying import copy_store
 
@@ -81,6 +84,48 @@ def test_a_host_follows_the_pointer_and_goes_on_while_the_store_is_away(
         assert (refused.status_code, refused.get_json()["error"]["message"]) == (503, OUT_OF_REACH)
         assert never.get("/api/ready").get_json()["message"] == OUT_OF_REACH
         assert never.get("/api/health").status_code == 200
+
+
+def test_a_host_whose_disk_takes_no_writing_answers_and_says_what_it_cannot_fetch(
+    store: ArtifactStore,
+    publish_line: PublishLine,
+    server: ObjectStoreServer,
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Full, or mounted read-only; here files stand where its folders were, which root cannot write to either."""
+    monkeypatch.setattr(object_storage, "RECENT_SECONDS", -1.0)
+    first, second = publish_line("ease")["faiss_index"], publish_line("als", sign=-1)["faiss_index"]
+    store.point("serving", first, {})
+    with as_host(server, tmp_path / "trains"):
+        remote = ArtifactStore(url)
+        copy_store(store, remote)
+    with as_host(server, tmp_path / "serves"):
+        before = create_app(url).test_client().get("/api/recommend?user_id=1").get_json()["recommendations"]
+        (cache,) = (tmp_path / "serves" / ".cache").iterdir()
+        for name in ("answers", "locks", "partial"):
+            shutil.rmtree(cache / name, ignore_errors=True)
+            (cache / name).touch()
+        host = create_app(url).test_client()
+        assert host.get("/api/recommend?user_id=1").get_json()["recommendations"] == before
+        assert host.get("/api/ready").get_json()["refused"] == {}
+        remote.point("serving", remote.resolve(second.reference), {})
+        for _ in range(3):
+            ready = host.get("/api/ready").get_json()
+        assert (ready["serving"]["version"], list(ready["refused"])) == (first.version, [second.reference])
+        assert "locks" in ready["refused"][second.reference]
+        assert host.get("/api/recommend?user_id=1").get_json()["recommendations"] == before
+    assert not [one for one in caplog.records if one.exc_info]
+    assert len([one for one in caplog.records if "is not served, and tried again" in one.getMessage()]) == 1
+    (tmp_path / "full").touch()
+    with as_host(server, tmp_path / "full"):
+        ready = create_app(url).test_client().get("/api/ready").get_json()
+        assert ready["status"] == "damaged"
+        assert "Not a directory" in ready["refused"][second.reference]
+        with pytest.raises(StoreError, match=r"no index of camps to export from: .*Not a directory"):
+            index_to_export(ArtifactStore(url, offline=True), "camps")
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import http.client
 import itertools
 import os
 import pickle
+import shutil
 import socket
 import threading
 import time
@@ -281,6 +282,27 @@ def test_a_fetch_that_was_interrupted_goes_on_with_what_it_has(
     own.delete([f"content/{made.content}/{made.files['data.txt']['sha256']}"])
     assert text_of(made) == "hello", "it was fetched before the interruption"
     assert (made.folder / "large.bin").read_bytes() == bytes(range(256)) * 100
+
+
+def test_a_host_whose_disk_takes_no_writing_reads_what_it_has_and_says_so_once(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Full, or mounted read-only; here files stand where its folders were, which root cannot write to either."""
+    made, newer = publish(ArtifactStore(bucket)), publish(ArtifactStore(bucket), "newer")
+    reader = on_another_host(monkeypatch, bucket, tmp_path, offline=True)
+    assert text_of(reader.resolve(made.reference)) == "hello"
+    (cache,) = (tmp_path / "another host" / ".cache").iterdir()
+    for name in ("answers", "locks", "manifests", "partial"):
+        shutil.rmtree(cache / name, ignore_errors=True)
+        (cache / name).touch()
+    started = ArtifactStore(bucket, offline=True)
+    assert started.latest(MODEL) == newer
+    assert started.versions(MODEL) == [made, newer]
+    assert text_of(started.resolve(made.reference)) == "hello"
+    with pytest.raises(OSError, match="locks"):
+        _ = started.resolve(newer.reference).folder
+    said = [one.getMessage() for one in caplog.records]
+    assert len([one for one in said if "is not kept for when the store is away" in one]) == 1
 
 
 def test_the_cache_keeps_its_limit_while_several_use_it_and_what_is_in_use_stays(
