@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.data.config import DataConfig
-from movierec_engine.data.id_map import IdMap
+from movierec_engine.data.id_map import IdMap, Ids
 from movierec_engine.data.ratings import Ratings
 from movierec_engine.errors import EmptyDataError
 
@@ -64,6 +64,14 @@ class Interactions:
             rating=self.rating[which],
             timestamp=self.timestamp[which],
         )
+
+    def without_users(self, users: Ids) -> "Interactions":
+        """The rows of everybody else, over a vocabulary that does not have these users; ids [n], all of them known."""
+        kept = np.ones(self.n_users, dtype=np.bool_)
+        kept[self.users.index(users)] = False
+        own = self.select(kept[self.user])
+        number = np.cumsum(kept, dtype=np.int32) - 1
+        return replace(own, user=number[own.user], users=IdMap(self.users.ids[kept]))
 
     def matrix(self) -> sparse.csr_matrix:
         """Binary user-item matrix, float32 [n_users, n_items], CSR with sorted indices; a repeated pair counts once."""

@@ -1,11 +1,14 @@
 """The index of a trained model, and the leaderboard of the models' reports."""
 
+from collections.abc import Collection
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from movierec_engine.data.id_map import PublicId
 from movierec_engine.data.nouns import nouns_of_titles
 from movierec_engine.data.rating_scale import RatingScale
 from movierec_engine.data.ratings import Movies, Ratings
@@ -63,11 +66,17 @@ def build_faiss_index(
 
 
 def build_refitted_index(
-    store: ArtifactStore, measured_index: Artifact, refitted_model: Artifact, origin: Origin | None = None
+    store: ArtifactStore,
+    measured_index: Artifact,
+    refitted_model: Artifact,
+    origin: Origin | None = None,
+    *,
+    left_out: Collection[PublicId] = (),
 ) -> Artifact:
     """Build the index of a refitted model as the measured one was, to stand for it; never the slot's newest.
 
-    Titles, settings, and from how many movies on new users are folded in are the measured index's.
+    Titles, settings, and from how many movies on new users are folded in are the measured index's. left_out: users of
+    whose ratings nothing is in it.
     """
     from movierec_engine.retrieval.index_facts import FoldInMinItems
 
@@ -76,7 +85,7 @@ def build_refitted_index(
     facts, config = measured_index.facts, RetrievalConfig(**measured_index.config["retrieval"])
     fold_in_min_items = FoldInMinItems(facts["fold_in_min_items"], facts["fold_in_min_items_measured"])
     index = _index_of(
-        store, refitted_model, parents[kinds.SPLITS], parents[kinds.RAW_MOVIES], config, fold_in_min_items
+        store, refitted_model, parents[kinds.SPLITS], parents[kinds.RAW_MOVIES], config, fold_in_min_items, left_out
     )
     return store.publish(
         measured_index.slot,
@@ -98,6 +107,7 @@ def _index_of(
     raw_movies: Artifact,
     config: RetrievalConfig,
     fold_in_min_items: "FoldInMinItems | None",
+    left_out: Collection[PublicId] = (),
 ) -> "RetrievalIndex":
     """The index of a measured or refitted model's files."""
     from movierec_engine.recommending.rows.ratings_by_item import RatingsByItem
@@ -109,6 +119,9 @@ def _index_of(
     noun, _ = nouns_of_titles(raw_movies.facts)
     movies = complete_movies(Movies.load(raw_movies.verify().folder), model.items.ids, noun).of(model.items)
     ratings = Ratings.load(raw_ratings_of(store, splits).verify().folder).table
+    if left_out:
+        of_left_out = pc.is_in(ratings["user_id"], pa.array(left_out, ratings["user_id"].type))
+        ratings = ratings.filter(pc.invert(of_left_out))
     rated, liked_from = RatedMovies.of(ratings), splits.facts["liked_from"]
     by_item = RatingsByItem.of(
         model.items.index(ratings["movie_id"]),

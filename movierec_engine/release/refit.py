@@ -8,22 +8,25 @@ the measured version, which vouches for what answers.
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from movierec_engine.config import Settings
 from movierec_engine.data.dataset import Dataset
-from movierec_engine.data.interactions import Interactions
+from movierec_engine.data.id_map import PublicId, as_ids
+from movierec_engine.data.interactions import Interactions, load_id_maps
 from movierec_engine.data.split import subsample
 from movierec_engine.errors import ConfigError, DeviceError, MovierecError, StoreError
+from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.models.registry import load_model, model_class, model_names, single_models
 from movierec_engine.pipeline.canaries import settings_of
-from movierec_engine.pipeline.data import Origin, load_split
+from movierec_engine.pipeline.data import Origin, load_split, raw_ratings_of
+from movierec_engine.pipeline.feedback import FeedbackFacts
 from movierec_engine.pipeline.index import build_refitted_index
 from movierec_engine.pipeline.preflight import FIT, DataCounts, require_memory
 from movierec_engine.pipeline.training import HISTORY_FILE, fit, peak_memory_mb
@@ -42,31 +45,72 @@ def refit_index(store: ArtifactStore, index: Artifact, origin: Origin | None = N
 
     Raises MovierecError in one sentence when the model cannot be refitted here.
     """
-    made = find_refitted_index(store, index)
+    model = store.resolve(index.parents[kinds.TRAINED_MODEL])
+    erased = _Erased.since(store, model)
+    made = _find_index(store, index, erased)
     if made is not None:
         return made
-    refitted = refit_model(store, store.resolve(index.parents[kinds.TRAINED_MODEL]), origin)
-    return build_refitted_index(store, index, refitted, origin)
+    refitted = _refit(store, model, erased, origin)
+    return build_refitted_index(store, index, refitted, origin, left_out=erased.people)
 
 
 def find_refitted_index(store: ArtifactStore, index: Artifact) -> Artifact | None:
-    """The newest undamaged refitted index that stands for a measured one, its model undamaged too, or None."""
+    """The newest undamaged refitted index that stands for a measured one, its model undamaged too, or None.
+
+    One of somebody who was erased since is none. Raises FeedbackError where it cannot be told who was.
+    """
+    return _find_index(store, index, _Erased.since(store, store.resolve(index.parents[kinds.TRAINED_MODEL])))
+
+
+def _find_index(store: ArtifactStore, index: Artifact, erased: "_Erased") -> Artifact | None:
+    key = _key(index.parents[kinds.TRAINED_MODEL], erased)
     for version in reversed(store.versions(index.slot)):
         if is_refitted(version) and measured_index(version) == index.reference:
             with suppress(StoreError):
-                store.resolve(version.parents[kinds.REFITTED_MODEL]).verify()
-                return version.verify()
+                if store.resolve(version.parents[kinds.REFITTED_MODEL]).verify().key == key:
+                    return version.verify()
     return None
 
 
-@step("refitting on all interactions")
+@dataclass(frozen=True)
+class _Erased:
+    """The people of a split who were erased since its ratings were read, and the number of the newest erasure, 0
+    without any."""
+
+    people: tuple[PublicId, ...] = ()
+    number: int = 0
+
+    @classmethod
+    def since(cls, store: ArtifactStore, trained_model: Artifact) -> Self:
+        """Raises FeedbackError for a log that cannot be read."""
+        splits = store.resolve(trained_model.parents[kinds.SPLITS])
+        with closing(FeedbackLogs.of_environment(store.root).of(splits.slot.data_set)) as feedback:
+            number = feedback.newest_erasure()
+            erased = feedback.erased_since(FeedbackFacts.of(raw_ratings_of(store, splits)).newest_erasure)
+        if erased:
+            users, _ = load_id_maps(splits.folder)
+            erased = [one for one in erased if users.place(one) is not None]
+        return cls(tuple(erased), number) if erased else cls()
+
+
+def _key(trained_model: str, erased: _Erased) -> str:
+    """Of a refitted model. trained_model: a reference."""
+    return content_key("refit", trained_model, *([erased.number] if erased.people else []))
+
+
 def refit_model(store: ArtifactStore, trained_model: Artifact, origin: Origin | None = None) -> Artifact:
     """A measured model's settings trained on all interactions of its split; the store's version is used again.
 
-    The models that it is made of, or started from, are refitted first. The same seed gives the same weights. Raises
-    MovierecError for settings or a device that this machine does not have, and when the training diverges.
+    Whoever was erased since the split is left out. The models that it is made of, or started from, are refitted first.
+    The same seed gives the same weights. Raises MovierecError for settings or a device that this machine does not have,
+    and when the training diverges, FeedbackError where it cannot be told who was erased.
     """
-    slot, key = trained_model.slot.beside(kinds.REFITTED_MODEL), content_key("refit", trained_model.reference)
+    return _refit(store, trained_model, _Erased.since(store, trained_model), origin)
+
+
+@step("refitting on all interactions")
+def _refit(store: ArtifactStore, trained_model: Artifact, erased: _Erased, origin: Origin | None) -> Artifact:
+    slot, key = trained_model.slot.beside(kinds.REFITTED_MODEL), _key(trained_model.reference, erased)
     with suppress(StoreError):  # a damaged version is made again
         if made := store.find(slot, key):
             return made.verify()
@@ -81,12 +125,15 @@ def refit_model(store: ArtifactStore, trained_model: Artifact, origin: Origin | 
     counts = DataCounts.of(splits)
     require_memory(FIT, settings, replace(counts, train=round(settings.data.train_size * counts.interactions)))
     members = {
-        name: refit_model(store, store.resolve(reference), origin)
+        name: _refit(store, store.resolve(reference), erased, origin)
         for name, reference in trained_model.parents.items()
         if name in model_names()
     }
     data = settings.data
-    everything = subsample(load_split(splits).everything(), data.train_size, data.split_seed)
+    everything = load_split(splits).everything()
+    if erased.people:
+        everything = everything.without_users(as_ids(erased.people))
+    everything = subsample(everything, data.train_size, data.split_seed)
     log.info("%s: refitting on all %s interactions", settings.model_name, f"{len(everything):,}")
     started = time.perf_counter()
     model, history = refitted(
@@ -116,6 +163,7 @@ def refit_model(store: ArtifactStore, trained_model: Artifact, origin: Origin | 
             "seconds": seconds,
             "epochs": len(history),
             "interactions": len(everything),
+            "left_out_users": len(erased.people),
             "peak_memory_mb": peak_memory_mb(),
         },
     )

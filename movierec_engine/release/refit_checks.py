@@ -47,6 +47,7 @@ def refit_agrees(
     The mean over up to 1,000 users drawn at random, whom the measured version knows, is taken. Neither list has any of
     the split's interactions: those of test are new to the one and trained on by the other. By a model of order both
     are answered from the whole history, as its newest items decide, which the measured version knows nothing of.
+    Whoever was erased since the split is not in the refitted version, and is left out.
     """
     from movierec_engine.retrieval.index import RetrievalIndex
     from movierec_engine.retrieval.masks import evaluation_mask
@@ -55,11 +56,21 @@ def refit_agrees(
     everything = load_split(store.resolve(measured.parents[kinds.SPLITS]).verify()).everything()
     mask = evaluation_mask(everything.matrix())
     indices = [RetrievalIndex.load(one.verify().folder) for one in (measured, faiss_index)]
-    users = np.random.default_rng(0).permutation(np.flatnonzero(indices[0].personal))[:AGREEMENT_USERS]
+    in_refit = indices[1].users.index(indices[0].users.ids)
+    users = np.random.default_rng(0).permutation(np.flatnonzero(indices[0].personal & (in_refit >= 0)))
+    users = users[:AGREEMENT_USERS]
     values = indices[0].fold_in_scorer.history_values
     histories = everything.history(values) if values in OF_ORDER else None
     with one_blas_thread():
-        shares = [_in_common(*(_best(one, user, mask(user), histories) for one in indices)) for user in users.tolist()]
+        shares = [
+            _in_common(
+                *(
+                    _best(index, place, mask(user), None if histories is None else histories[[user]])
+                    for index, place in zip(indices, (user, int(in_refit[user])), strict=True)
+                )
+            )
+            for user in users.tolist()
+        ]
     agreement = float(np.mean(shares)) if shares else 1.0
     return Finding(
         "refit_agrees",
@@ -99,12 +110,12 @@ def refit_costs_alike(
 
 
 def _best(
-    index: "RetrievalIndex", user: int, masked: NDArray[np.integer[Any]], histories: sparse.csr_matrix | None
+    index: "RetrievalIndex", user: int, masked: NDArray[np.integer[Any]], history: sparse.csr_matrix | None
 ) -> NDArray[np.int64]:
-    """A user's ten best items beside the masked ones, int64 [<=10]; folded in where there are histories."""
-    if histories is None:
+    """A user's ten best items beside the masked ones, int64 [<=10]; folded in where there is a history [1, n_items]."""
+    if history is None:
         return index.recommend(user, AGREEMENT_DEPTH, masked)[0]
-    scores = index.fold_in_scorer.scores(histories[[user]])[0]
+    scores = index.fold_in_scorer.scores(history)[0]
     scores[masked] = -np.inf
     return highest(scores, AGREEMENT_DEPTH)
 

@@ -21,6 +21,7 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.split import Split
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.gate import ReleaseConfig
+from movierec_engine.feedback import FeedbackError, FeedbackLogs
 from movierec_engine.models.fitting import Epoch
 from movierec_engine.models.registry import load_model, model_class
 from movierec_engine.release import decisions, judging, manual, promotion, refit_checks
@@ -177,6 +178,46 @@ def test_a_refitted_index_stands_for_the_measured_one_and_is_never_the_newest(sh
     assert find_refitted_index(shop.store, index) is None
     again = refit_index(shop.store, index)
     assert again != made and again.parents["refitted_model"] == made.parents["refitted_model"]
+
+
+def test_a_refit_leaves_out_who_was_erased_since_the_split(shop: Shop) -> None:
+    """Of the model, its members and the index, the ratings outside the split among them; a refit of before is none."""
+    index, before = shop.index("hybrid_ensemble"), refit_index(shop.store, shop.index("hybrid_ensemble"))
+    everything = shop.split().everything()
+    gone, stays = everything.users.ids[[2, 5]].tolist(), everything.users.ids[[0, 1, 3, 4, 6]].tolist()
+    log = FeedbackLogs(shop.store.root).of("camps")
+    log.erase(10**6)
+    assert find_refitted_index(shop.store, index) == before, "nobody whom it knows"
+    for user in gone:
+        log.erase(user)
+    assert find_refitted_index(shop.store, index) is None
+    made = refit_index(shop.store, index)
+    assert find_refitted_index(shop.store, index) == refit_index(shop.store, index) == made != before
+    ensemble = shop.store.resolve(made.parents["refitted_model"])
+    members = [shop.store.resolve(ensemble.parents[name]) for name in ("ease", "gmf")]
+    of_others = everything.select(~np.isin(everything.user, [2, 5]))
+    for model in (ensemble, *members):
+        own = load_model(model.folder)
+        assert set(own.users.ids.tolist()) == set(everything.users.ids.tolist()) - set(gone)
+        assert (own.history.nnz, model.facts["left_out_users"]) == (len(of_others), 2)
+    built = RetrievalIndex.load(made.folder)
+    assert [built.users.place(user) for user in gone] == [None, None]
+    assert [len(built.rated.by(user)[0]) > 0 for user in (*gone, *stays)] == [False, False, *[True] * 5]
+    assert refit_checks.refit_agrees(shop.store, made).numbers["agreement"] > 0.5
+    assert load_model(members[0].folder).history[2].nnz == everything.matrix()[3].nnz, "user 3 took the place of 2"
+
+
+def test_who_was_erased_stays_left_out_once_the_log_is_moved_away_and_a_broken_log_refits_nothing(shop: Shop) -> None:
+    index, users = shop.index("ease"), shop.split().train.users.ids
+    file = shop.store.root / "feedback" / "camps" / "feedback.db"
+    FeedbackLogs(shop.store.root).of("camps").erase(int(users[2]))
+    for path in file.parent.glob("feedback.db*"):
+        path.unlink()
+    made = refit_index(shop.store, index)
+    assert RetrievalIndex.load(made.folder).users.place(int(users[2])) is None
+    file.write_bytes(b"no database" * 100)
+    with pytest.raises(FeedbackError):
+        refit_index(shop.store, index)
 
 
 def test_the_gate_serves_the_refitted_version_and_names_both(shop: Shop) -> None:

@@ -208,7 +208,12 @@ class SqliteLog:
 
     def erased_since(self, number: int) -> list[PublicId]:
         """Everybody whose erasure has a higher number."""
-        return [user_id for (user_id,) in self.query("SELECT user_id FROM erasures WHERE number > ?", number)]
+        with self._database.reading() as connection:
+            if connection is None:
+                return [one.user_id for one in self._remembered() if one.number > number]
+            return [
+                user_id for (user_id,) in connection.execute("SELECT user_id FROM erasures WHERE number > ?", (number,))
+            ]
 
     def count_since(self, seq: int, kind: Kind | None = None) -> int:
         """Count the events, of one kind or of all, after a place in the log; undone ones do not count."""
