@@ -309,7 +309,7 @@ def nearest(wanted: str, known: Iterable[str]) -> str:
     return f"; choose from {', '.join(names) or 'none'}"
 
 
-def explain(error: Exception, overrides: list[str]) -> str:
+def explain(error: BaseException, overrides: list[str]) -> str:
     """One sentence for an error of Hydra's about overrides."""
     if isinstance(error, OverrideParseException):
         return f"override {error.override!r} is not in Hydra's syntax; write key=value and quote special characters"

@@ -2,13 +2,13 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from movierec_engine import pipeline
@@ -21,6 +21,8 @@ from movierec_engine.errors import ConfigError, MissingExtraError, MovierecError
 from movierec_engine.evaluation.report import REPORT_FILE, EvaluationReport
 from movierec_engine.feedback.config import URL_VARIABLE
 from movierec_engine.store import Artifact, ArtifactStore, kinds
+from movierec_engine.store.object_storage import local_root
+from movierec_engine.store.storage import is_url
 from movierec_engine.tuning import trials
 from movierec_engine.tuning.trials import SweepTrials, Trial
 
@@ -61,14 +63,14 @@ def run(arguments: Sequence[str], form: Format) -> None:
             raise
 
     offer_outside_models(arguments)
-    command = hydra.main(config_path=str(config_dir()), config_name="config")(task)
+    command = _hydra(task)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # lets Hydra's errors reach us instead of being printed by Hydra
     try:
         command()
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if full_error:
             raise
-        raise ConfigError(explain(error, [word for word in arguments if "=" in word])) from error
+        raise _told(error, arguments) from error
     finally:
         if not full_error:
             del os.environ["HYDRA_FULL_ERROR"]
@@ -80,6 +82,28 @@ def run(arguments: Sequence[str], form: Format) -> None:
             trials.publish(store, str(sweep[0].data.name), done, arguments)
     if failures:
         sys.exit(exit_code(failures[0]))
+
+
+def _hydra(task: Callable[[DictConfig], None]) -> Callable[[], None]:
+    """A function that runs a task by the settings of configs/ and Hydra's command line."""
+    OmegaConf.register_resolver("hosts_folder", _hosts_folder, replace=True)
+    run_task: Callable[[], None] = hydra.main(config_path=str(config_dir()), config_name="config")(task)
+    return run_task
+
+
+def _told(error: BaseException, arguments: Sequence[str]) -> MovierecError:
+    """What stopped Hydra in one sentence: our own error, of `_hosts_folder`, or Hydra's."""
+    behind: BaseException | None = error
+    while behind is not None:
+        if isinstance(behind, MovierecError):
+            return behind
+        behind = behind.__cause__ or behind.__context__
+    return ConfigError(explain(error, [word for word in arguments if "=" in word]))
+
+
+def _hosts_folder(artifacts: str) -> str:
+    """The folder on this host of what is no artifact, such as Hydra's own files; of a store in a folder, that."""
+    return str(local_root()) if is_url(artifacts) else artifacts
 
 
 def url_in_environment(arguments: Sequence[str]) -> list[str]:

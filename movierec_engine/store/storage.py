@@ -24,11 +24,11 @@ class LostRaceError(StoreError):
 
 
 def is_url(location: Location) -> bool:
-    """True for an object store's URL. Raises StoreError for a URL of another kind."""
-    scheme, separator, rest = str(location).partition("://")
-    if not separator:
+    """True for an object store's URL. Raises StoreError for a URL of another kind, and for a slip such as s3:bucket."""
+    scheme, colon, rest = str(location).partition(":")
+    if not rest.startswith("//") and not (colon and scheme in (*SCHEMES, "file")):
         return False
-    if isinstance(location, Path) or scheme not in SCHEMES or not rest.strip("/"):
+    if isinstance(location, Path) or scheme not in SCHEMES or not rest.startswith("//") or not rest.strip("/"):
         known = ", ".join(f"{one}://BUCKET/PREFIX" for one in SCHEMES)
         raise StoreError(f"{location} is no artifact store; give a folder, or a URL such as {known}")
     return True

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from object_store import as_host, object_store_server
 from pytest import CaptureFixture
 
 from movierec_engine import pipeline, release
@@ -42,6 +43,37 @@ def test_train_prints_a_table_and_the_path_of_a_complete_report(
     users = pq.read_table(path.with_name("users.parquet"))
     assert len(users) == report["counts"]["users_evaluated"]
     assert sum(users["ndcg@10"].to_pylist()) / len(users) == pytest.approx(report["metrics"]["ndcg@10"])
+
+
+def test_with_an_object_store_hydras_files_are_in_the_hosts_own_folder(
+    small_data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no folder named `s3:` is made."""
+    monkeypatch.chdir(tmp_path)
+    with object_store_server() as server, as_host(server, tmp_path / "host"):
+        location = f"{server.bucket('movies')}/team"
+        training.main(["model=popularity", f"paths.artifacts={location}", *small_data])
+        assert ArtifactStore(location).latest(Slot("trained_model", "camps", "popularity", "cpu"))
+    assert list((tmp_path / "host" / "hydra" / "runs").glob("*/*/.hydra/config.yaml"))
+    assert not (tmp_path / "s3:").exists()
+
+
+@pytest.mark.parametrize("location", ["s4://movies", "s3:movies"])
+def test_a_location_that_is_no_store_is_one_sentence_and_leaves_nothing(
+    location: str,
+    small_data: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(SystemExit):
+        training.main(["model=popularity", f"paths.artifacts={location}", *small_data])
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {location} is no artifact store; give a folder, or a URL such as")
+    assert said.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_overrides_reach_the_model_and_everything_is_written_below_the_artifacts(

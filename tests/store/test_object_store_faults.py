@@ -347,7 +347,9 @@ def test_a_limit_that_is_no_number_is_refused(bucket: str, monkeypatch: pytest.M
         ArtifactStore(bucket)
 
 
-@pytest.mark.parametrize("url", ["http://host/x", "s3://", "s4://bucket", "file:///tmp/x"])
+@pytest.mark.parametrize(
+    "url", ["http://host/x", "s3://", "s4://bucket", "file:///tmp/x", "s3:bucket", "s3:/bucket/x", "gs:"]
+)
 def test_a_url_of_another_kind_is_refused(url: str) -> None:
     with pytest.raises(StoreError, match=r"is no artifact store; give a folder, or a URL such as s3://"):
         ArtifactStore(url)
