@@ -315,12 +315,15 @@ def _days_since(day: str) -> float:
 
 
 def _limit() -> int:
-    """The limit of the cache in bytes. Raises ConfigError for one that is no number."""
+    """The limit of the cache in bytes. Raises ConfigError for one that is no number, or is negative."""
     text = os.environ.get(CACHE_VARIABLE) or "20"
     try:
-        return round(float(text) * 2**30)
-    except ValueError as error:
-        raise ConfigError(f"{CACHE_VARIABLE}={text} must be a number of GB, such as 20") from error
+        limit = round(float(text) * 2**30)
+    except (ValueError, OverflowError):  # infinite
+        limit = -1
+    if limit < 0:
+        raise ConfigError(f"{CACHE_VARIABLE}={text} must be a number of GB, such as 20")
+    return limit
 
 
 def _short(text: str) -> str:

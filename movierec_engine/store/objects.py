@@ -14,14 +14,16 @@ from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
-from movierec_engine.errors import MissingExtraError, StoreError
+from movierec_engine.errors import ConfigError, MissingExtraError, StoreError
 from movierec_engine.store.storage import LostRaceError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 T = TypeVar("T")
+ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT")
 REMEDY = "materialize the version again, or repair it from another store by `movierec store copy FROM TO --verify`"
 """Of a damaged object."""
 PART_BYTES = 8 << 20
@@ -187,8 +189,30 @@ def _client(url: str, seconds: float) -> "ObjectStore":
     except ImportError as error:
         raise MissingExtraError(error) from error
     options: Any = {"timeout": f"{round(1000 * seconds)}ms", "connect_timeout": "2s"}
-    if os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):
+    if url.startswith("s3:") and any(one.startswith("http://") for one in _endpoints()):
         options["allow_http"] = True
     backoff = {"init_backoff": timedelta(seconds=0.05), "max_backoff": timedelta(seconds=1)}
     retry: Any = {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=3 * seconds), "backoff": backoff}
     return from_url(url, client_options=options, retry_config=retry)
+
+
+def _endpoints() -> list[str]:
+    """The endpoints that the environment names. Raises ConfigError, without it, for one that is no address: the object
+    store's library would panic."""
+    named = {name: os.environ[name] for name in ENDPOINT_VARIABLES if os.environ.get(name)}
+    for name, endpoint in named.items():
+        if not _is_address(endpoint):
+            raise ConfigError(
+                f"{name} is no address; it begins with http:// or https://, as http://127.0.0.1:9000 does"
+            )
+    return list(named.values())
+
+
+def _is_address(endpoint: str) -> bool:
+    try:
+        parts = urlsplit(endpoint)
+        host = re.fullmatch(r"[\w.:-]+", parts.hostname or "", re.ASCII)
+        visible = re.fullmatch("[!-~]+", endpoint)
+        return parts.scheme in ("http", "https") and bool(host and visible) and parts.port != 0
+    except ValueError:  # no port
+        return False

@@ -341,10 +341,24 @@ def test_the_cache_keeps_its_limit_while_several_use_it_and_what_is_in_use_stays
     assert text_of(readers[2].resolve(made[0].reference)) == "0" * 1000, "it is fetched again"
 
 
-def test_a_limit_that_is_no_number_is_refused(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MOVIEREC_CACHE_GB", "much")
-    with pytest.raises(ConfigError, match="MOVIEREC_CACHE_GB=much must be a number of GB"):
+@pytest.mark.parametrize("limit", ["much", "-3", "nan", "inf"])
+def test_a_limit_that_is_none_is_refused(limit: str, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOVIEREC_CACHE_GB", limit)
+    with pytest.raises(ConfigError, match=f"MOVIEREC_CACHE_GB={limit} must be a number of GB"):
         ArtifactStore(bucket)
+
+
+@pytest.mark.parametrize("variable", objects.ENDPOINT_VARIABLES)
+@pytest.mark.parametrize(
+    "endpoint", ["127.0.0.1:9000", "storage", "http://", "http:///x", "http://a b", "http://ä", "http://a:99999"]
+)
+def test_an_endpoint_that_is_no_address_is_one_sentence(
+    endpoint: str, variable: str, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, endpoint)
+    objects._client.cache_clear()
+    with pytest.raises(ConfigError, match=f"^{variable} is no address; it begins with http:// or https://"):
+        ArtifactStore(bucket).latest(MODEL)
 
 
 @pytest.mark.parametrize(
