@@ -194,7 +194,7 @@ def test_writers_and_a_database_that_are_killed_lose_and_double_nothing(own_serv
 
 @pytest.mark.slow
 def test_a_database_that_hangs_keeps_nobody_longer_than_its_time(
-    own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Stopped as it answers to the network alone: each question ends in time, and it is used again when it goes on."""
     monkeypatch.setattr(connections.BoundedConnection, "seconds", 0.5)
@@ -220,6 +220,7 @@ def test_a_database_that_hangs_keeps_nobody_longer_than_its_time(
     assert live.record([rating("c")])[0].status == "recorded"
     assert log.count_since(0) == 1 + 1 + 1
     live.close()
+    assert "psycopg" not in {one.name for one in caplog.records}
 
 
 def test_a_database_that_was_read_only_for_a_while_is_written_to_again(server: PostgresServer) -> None:

@@ -5,6 +5,7 @@ Here whoever asks opens the connection, so that a database that is away is found
 used at once.
 """
 
+import logging
 import os
 import select
 from collections.abc import Callable, Iterator
@@ -31,6 +32,8 @@ _OPTIONS: dict[str, Any] = {
     "keepalives_count": 2,
 }
 _BUSY = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure, errors.QueryCanceled)
+logging.getLogger("psycopg").addFilter(lambda record: "error ignored" not in record.msg)
+"""Its notes on how it left a connection that was given up: the error itself is raised, and told in one sentence."""
 _IS_AWAY = ("08", "57P")
 """SQLSTATEs of a lost connection and of a server that shuts down or starts."""
 
