@@ -18,6 +18,8 @@ LAYERS = {
     "errors": 0,
     "overrides": 0,
     "store": 1,
+    "store.process": 0,
+    "store.scratch": 0,
     "data": 1,
     "training.config": 1,
     "workers": 1,

@@ -2,9 +2,11 @@
 
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -16,6 +18,7 @@ from rich.markup import escape
 from movierec_engine.errors import ConfigError, MissingExtraError, MovierecError
 
 errors = Console(stderr=True)
+_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def read_env_file() -> None:
@@ -41,12 +44,14 @@ def one_sentence_errors() -> Iterator[None]:
     """Print an error that is the user's to mend as one sentence and exit: 2 for a wrong setting, 1 for anything else.
 
     What the file system refuses is the user's to mend too: a folder without rights, a file in its place, a full disk.
-    Ctrl-C ends with 130; a reader that has gone, such as `head`, ends the command quietly. With HYDRA_FULL_ERROR=1 in
-    the environment the stack trace is shown instead.
+    Ctrl-C ends with 130, SIGTERM with 143 and SIGHUP with 129, all after cleaning up; a reader that has gone, such as
+    `head`, ends the command quietly. With HYDRA_FULL_ERROR=1 in the environment the stack trace is shown instead.
     """
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    ended_by = [signal.SIGINT]
     try:
-        yield
+        with _interrupted_by(ended_by):
+            yield
         sys.stdout.flush()
     except MovierecError as error:
         if full_error:
@@ -76,8 +81,39 @@ def one_sentence_errors() -> Iterator[None]:
         print_error(f"{where}{error.strerror}; mend that, or choose another folder, the store's by MOVIEREC_ARTIFACTS")
         sys.exit(1)
     except (KeyboardInterrupt, click.Abort):
-        errors.print("stopped")
-        sys.exit(130)
+        with suppress(OSError):  # the terminal may be closed
+            errors.print("stopped")
+        sys.exit(128 + ended_by[-1])
+
+
+@contextmanager
+def _interrupted_by(ended_by: list[signal.Signals]) -> Iterator[None]:
+    """In the body the signals of `kill`, systemd, containers and closed terminals interrupt as Ctrl-C does, once.
+
+    ended_by: takes the one that came. What is handled otherwise, or is ignored as below `nohup`, stays so.
+    """
+    process = os.getpid()
+    heeded: list[signal.Signals] = []
+
+    def interrupt(number: int, frame: object) -> None:
+        if os.getpid() != process:  # a fork, which has nothing to clean up
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        for one in heeded:
+            signal.signal(one, signal.SIG_IGN)  # a shell sends SIGHUP beside the terminal
+        ended_by.append(signal.Signals(number))
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():  # which alone may handle signals
+        heeded = [one for one in _ENDING_SIGNALS if signal.getsignal(one) == signal.SIG_DFL]
+    for one in heeded:
+        signal.signal(one, interrupt)
+    try:
+        yield
+    finally:
+        if len(ended_by) == 1:
+            for one in heeded:
+                signal.signal(one, signal.SIG_DFL)
 
 
 def print_error(error: MovierecError | str) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from movierec_engine.data.text_form import PlainText, TextForm
 from movierec_engine.errors import DataError, EmptyDataError
+from movierec_engine.store.scratch import own_prefix, sweep
 
 if TYPE_CHECKING:
     import duckdb
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 PARQUET_SUFFIXES = (".parquet", ".pq")
 LITERAL_PATH = r"regexp_replace({}, '([*?\[])', '[\1]', 'g')"
 """SQL for a path, given as SQL, whose `*`, `?` and `[` DuckDB takes as they stand, and not for a pattern."""
+_SPILLED = "movierec-duckdb-"
 _BLOCK_BYTES = 1 << 20
 _MAX_HEADER = 1 << 16
 
@@ -38,7 +40,8 @@ def spill_folder() -> Path:
 
 @cache
 def _spill_folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="movierec-duckdb-")
+    sweep(Path(tempfile.gettempdir()), _SPILLED)  # of processes that were killed
+    return tempfile.TemporaryDirectory(prefix=f"{_SPILLED}{own_prefix()}")
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,24 @@ import shutil
 import time
 from pathlib import Path
 
-from movierec_engine.store import process
+from movierec_engine.store.process import is_gone, place
 
 
 def new_folder(parent: Path) -> Path:
     """The path of a folder of this process's own, still to be made."""
-    return parent / f"{process.place()}-{os.getpid()}-{secrets.token_hex(4)}"
+    return parent / f"{own_prefix()}{secrets.token_hex(4)}"
 
 
-def sweep(parent: Path) -> None:
-    """Remove the folders whose process is gone."""
-    for folder in parent.glob("*-*-*"):
-        there, pid, _ = folder.name.rsplit("-", 2)
-        if pid.isdigit() and process.is_gone(there, int(pid), _changed(folder)):
+def own_prefix() -> str:
+    """What the names of this process's own folders begin with."""
+    return f"{place()}-{os.getpid()}-"
+
+
+def sweep(parent: Path, prefix: str = "") -> None:
+    """Remove the folders whose process is gone. prefix: of their names, where others have folders beside them."""
+    for folder in parent.glob(f"{prefix}*-*-*"):
+        there, pid, _ = folder.name.removeprefix(prefix).rsplit("-", 2)
+        if pid.isdigit() and is_gone(there, int(pid), _changed(folder)):
             shutil.rmtree(folder, ignore_errors=True)
 
 
