@@ -65,13 +65,14 @@ class Published(LinearRecommender):
         _, vectors = strongest_directions(graph, self.config.n_factors)
         root = np.sqrt(np.asarray(of_items, dtype=np.float32)).ravel()
         ideal = (vectors / root[:, None]) @ (vectors * root[:, None]).T
-        self.weights = (graph.T @ graph).toarray() + np.float32(self.config.alpha) * ideal
+        self.rows = (graph.T @ graph).toarray() + np.float32(self.config.alpha) * ideal
 
 
 MODELS: dict[str, Callable[[], Recommender]] = {
     "popularity": Popularity,
     "GF-CF as published": Published,
     "gf_cf": GFCF,
+    "gf_cf without prior": lambda: GFCF(prior=0.0),
     "gf_cf without shrinkage": lambda: GFCF(shrinkage=0.0),
     "gf_cf without sharpening": lambda: GFCF(sharpening=0.0),
     "gf_cf without the ideal filter": lambda: GFCF(alpha=0.0),

@@ -28,9 +28,12 @@ STEPS: Final = {
 
 MODELS: Final[dict[str, int]] = {
     "als": 3,
+    "ease": 2,
+    "gf_cf": 2,
     "gmf": 2,
-    "item_cf": 3,
+    "item_cf": 4,
     "lightgcn": 3,
+    "markov": 2,
     "mlp": 5,
     "ncf": 6,
     "ngcf": 4,

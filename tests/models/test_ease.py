@@ -38,7 +38,7 @@ def test_the_weights_minimise_the_papers_objective() -> None:
 def test_an_item_of_the_history_adds_its_weight() -> None:
     """By hand: X^T X + I = [[3, 1], [1, 2]], P = [[2, -1], [-1, 3]] / 5, so B_01 = 1/3 and B_10 = 1/2."""
     train = interactions_of(np.array([(0, 0), (0, 1), (1, 0)]), IdMap(np.arange(2)), IdMap(np.arange(2)))
-    model = EASE(EASE.Config(l2=1.0))
+    model = EASE(EASE.Config(l2=1.0, prior=0))
     model.fit(Dataset(train))
     unseen, seen = model.explain_user(1, 1), model.explain_user(0, 0)
     assert unseen.items.tolist() == [0]
@@ -53,7 +53,7 @@ def test_items_are_alike_that_are_recommended_for_like_histories() -> None:
     rng = np.random.default_rng(4)
     pairs = np.argwhere(rng.random((40, 9)) < np.linspace(0.1, 0.8, 9))
     train = interactions_of(pairs, IdMap(np.arange(40)), IdMap(np.arange(9)))
-    model = EASE(EASE.Config(l2=3.0))
+    model = EASE(EASE.Config(l2=3.0, prior=0))
     model.fit(Dataset(train))
     asymmetry = np.abs(model.weights - model.weights.T).max()
     assert asymmetry > 0.1, "or rows would do as well"
@@ -86,7 +86,7 @@ def test_sparse_weights_score_explain_and_compare_as_the_same_weights_do_dense(t
     train = interactions_of(np.argwhere(rng.random((40, 15)) < 0.4), IdMap(np.arange(40)), IdMap(np.arange(15)))
     model = EASE(l2=3.0, neighbours=4).fit(Dataset(train))
     dense = EASE(l2=3.0).fit(Dataset(train))
-    dense.weights = model.weights.toarray()
+    dense.rows = model.rows.toarray()
     model.save(tmp_path)
     for one in (model, EASE.load(tmp_path)):
         assert one.score_users(np.arange(40)) == pytest.approx(dense.score_users(np.arange(40)), abs=1e-6)

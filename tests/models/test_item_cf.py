@@ -38,7 +38,8 @@ def binary_train() -> Interactions:
 
 
 def fitted(train: Interactions, **settings: object) -> ItemCF:
-    model = ItemCF(ItemCFConfig(**settings))  # type: ignore[arg-type]
+    """By the neighbours alone, unless a prior is given."""
+    model = ItemCF(ItemCFConfig(**{"prior": 0.0, **settings}))  # type: ignore[arg-type]
     model.fit(Dataset(train))
     return model
 
@@ -157,8 +158,9 @@ def test_a_new_user_of_an_item_based_model_scores_as_a_trained_user_with_that_hi
 
 @pytest.mark.parametrize("similarity", WITH_RATINGS)
 @pytest.mark.parametrize("user_based", [False, True])
-def test_scores_are_the_inner_products_of_the_vectors(similarity: str, user_based: bool) -> None:
-    model = fitted(rated_train(), similarity=similarity, user_based=user_based, k=4, shrinkage=5.0)
+@pytest.mark.parametrize("prior", [0.0, 30.0])
+def test_scores_are_the_inner_products_of_the_vectors(similarity: str, user_based: bool, prior: float) -> None:
+    model = fitted(rated_train(), similarity=similarity, user_based=user_based, k=4, shrinkage=5.0, prior=prior)
     users = np.arange(N_USERS)
     assert np.allclose(model.query_vectors(users) @ model.item_vectors().T, model.score_users(users), atol=1e-5)
 

@@ -54,12 +54,19 @@ def counted(histories: list[list[int]], config: MarkovConfig, n_items: int = N_I
     return found
 
 
+def shrinkage_of(histories: list[list[int]], config: MarkovConfig, n_items: int = N_ITEMS) -> float:
+    if config.shrinkage is not None:
+        return config.shrinkage
+    interactions = sum(map(len, histories))
+    return config.relative_shrinkage * (1 + 20 / (interactions / len(histories))) * (1 + 20 / (interactions / n_items))
+
+
 def weights_of(histories: list[list[int]], config: MarkovConfig, n_items: int = N_ITEMS) -> np.ndarray:
     """W of the docstring."""
-    n = counted(histories, config, n_items)
-    arriving = n.sum(axis=0) + config.shrinkage
+    n, shrinkage = counted(histories, config, n_items), shrinkage_of(histories, config, n_items)
+    arriving = n.sum(axis=0) + shrinkage
     scaled = n * (arriving.mean() / arriving) ** config.exponent
-    return np.asarray(scaled / (n.sum(axis=1, keepdims=True) + config.shrinkage))
+    return np.asarray(scaled / (n.sum(axis=1, keepdims=True) + shrinkage))
 
 
 @pytest.mark.parametrize(
@@ -79,7 +86,8 @@ def test_a_score_is_the_sum_over_the_history_of_what_people_went_on_to(config: M
         for item, back in zip(history, days, strict=True):
             popularity[item] += 0.5 ** (back / config.half_life_days) if config.half_life_days else 1
     prior = popularity / popularity.sum()
-    rest = config.shrinkage / (n.sum(axis=1, keepdims=True) + config.shrinkage)
+    shrinkage = shrinkage_of(HISTORIES, config)
+    rest = shrinkage / (n.sum(axis=1, keepdims=True) + shrinkage)
     shares = weights_of(HISTORIES, config)
     following = shares + rest * prior
     for user, history in enumerate(HISTORIES):

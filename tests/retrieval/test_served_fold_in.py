@@ -141,10 +141,10 @@ def test_the_index_knows_of_its_items_what_the_catalogue_says(folder: Path) -> N
 
 
 def test_no_large_matrix_is_saved_twice(folder: Path) -> None:
-    """Of ease all but a number an item is in FAISS and the history; of als and gmf only the users' vectors are not."""
+    """Of ease all but two numbers an item are in FAISS and history; of als and gmf only the users' vectors are not."""
     for name in ("ease", "als", "item_cf", "svd"):
         with np.load(folder / name / "fold_in.npz") as arrays:
-            assert sum(array.size for array in arrays.values()) < 2 * N_ITEMS, name
+            assert sum(array.size for array in arrays.values()) < 3 * N_ITEMS, name
     with np.load(folder / "gmf" / "fold_in.npz") as arrays:
         assert not any(array.size and len(array) == N_ITEMS for array in arrays.values() if array.ndim)
 

@@ -1,6 +1,6 @@
 """GF-CF: a graph filter in closed form (Shen et al. 2021, "How Powerful is Graph Convolution for Recommendation?").
 
-    R~ = D_u^-1/2 R D_i^-1/2,    G = R~^T R~ = V diag(s) V^T,    scores = R D_i^-p h(G) D_i^p
+    R~ = D_u^-1/2 R D_i^-1/2,    G = R~^T R~ = V diag(s) V^T,    scores = R (D_i^-p h(G) D_i^p + r q^T)
 
 R: the binary user-item matrix of train; D_u, D_i: shrinkage + the interactions of each user and each item; G: the item
 graph. h gives each eigenvalue s of G, a taste that many or few people share, its response:
@@ -16,8 +16,11 @@ noise alone gives G, so that the same settings hold for data of any density:
 
 m_u, m_i: mean interactions of a user and of an item. The K strongest directions stand as short vectors. What the others
 add, G - V_K diag(s) V_K^T, is kept where the entries of G are largest, a few for each item. GF-CF as published has no
-shrinkage and no sharpening, p = 0 for the linear filter and 1/2 for the ideal one; benchmarks/results/graph_filters.md
-compares them, and leaves out one part at a time.
+shrinkage, no sharpening and no prior, p = 0 for the linear filter and 1/2 for the ideal one;
+benchmarks/results/graph_filters.md compares them, and leaves out one part at a time.
+
+r q^T is popularity, which counts where train tells little (`fold_in/prior.py`); of item j how little it tells is
+n_j = shrinkage / (shrinkage + its interactions).
 """
 
 from dataclasses import dataclass
@@ -34,6 +37,7 @@ from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
 from movierec_engine.models.cost import FLOPS, RANDOM_READS, DataSize, ModelCost
 from movierec_engine.models.fold_in import Basis
 from movierec_engine.models.fold_in.graph_filter import GraphFilterFoldIn
+from movierec_engine.models.fold_in.prior import check_prior, shares, strengths
 from movierec_engine.models.pair_scorer import HistoryScorer
 from movierec_engine.reporting.progress import advance
 from movierec_engine.training.config import TrainerConfig
@@ -60,6 +64,8 @@ class GFCFConfig:
     alpha: float = 1.2
     """Weight a of the ideal low-pass filter, relative to the noise in the data (the paper's 0.3 is absolute); 0 leaves
     it out."""
+    prior: float = 8.0
+    """Strength of popularity where train tells little of items or of people; 0 leaves it out."""
     n_factors: int = 256
     """Strongest directions K whose response is not linear, at most (the paper's 256)."""
     neighbours: int = 200
@@ -69,6 +75,7 @@ class GFCFConfig:
         for name in ("shrinkage", "sharpening", "alpha"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"model.{name}={getattr(self, name)} must not be below 0")
+        check_prior(self.prior)
         if not 0 <= self.exponent <= 1:
             raise ConfigError(f"model.exponent={self.exponent} must be from 0 to 1")
         for name in ("n_factors", "neighbours"):
@@ -81,6 +88,8 @@ class GFCF(ClosedFormRecommender):
 
     weights: float32 CSR [n_items, n_items], D_i^-p (G - V_K diag(s) V_K^T) D_i^p where it is kept: in row j what having
     item j adds to the score of each item beside the directions.
+
+    rest: float32 [n_items], r above; None without a prior.
     """
 
     name = "gf_cf"
@@ -90,6 +99,7 @@ class GFCF(ClosedFormRecommender):
     directions: Floats
     response: Floats
     weights: sparse.csr_matrix
+    rest: Floats | None
 
     def learn(self, train: Interactions) -> None:
         of_users = np.diff(self.history.indptr) + self.config.shrinkage
@@ -101,6 +111,8 @@ class GFCF(ClosedFormRecommender):
         self.directions = vectors * power[:, None]
         rest = item_graph(graph, self.config.neighbours, vectors * np.sqrt(eigenvalues))
         self.weights = sparse.csr_matrix(sparse.diags_array(1 / power) @ rest @ sparse.diags_array(power))
+        unknown = self.config.shrinkage / self._of_items
+        self.rest = strengths(self.config.prior, self.history, unknown)
         self._fold_in = self._make_fold_in()
 
     @property
@@ -144,11 +156,11 @@ class GFCF(ClosedFormRecommender):
         return HistoryScorer(self._fold_in)
 
     def query_vectors(self, users: Indices) -> Floats:
-        """R D_i^-p V_K diag(h(s)), [n, K]: the strongest directions alone."""
+        """R D_i^-p V_K diag(h(s)) and R r, [n, K + 1]: the strongest directions alone, and popularity."""
         return np.asarray(self.history[users] @ self._fold_in.steps, dtype=np.float32)
 
     def item_vectors(self) -> Floats:
-        return self.directions
+        return np.asarray(self._fold_in.basis.vectors)
 
     def similarity_vectors(self) -> Floats:
         """The strongest directions, each by its response."""
@@ -156,17 +168,21 @@ class GFCF(ClosedFormRecommender):
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         weights = {part: getattr(self.weights, part) for part in ("data", "indices", "indptr")}
-        return {"directions": self.directions, "response": self.response, **weights}
+        given = {} if self.rest is None else {"rest": self.rest}
+        return {"directions": self.directions, "response": self.response, **weights, **given}
 
     def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
-        self.directions, self.response = tensors["directions"], tensors["response"]
+        self.directions, self.response, self.rest = tensors["directions"], tensors["response"], tensors.get("rest")
         parts = (tensors["data"], tensors["indices"], tensors["indptr"])
         self.weights = sparse.csr_matrix(parts, (len(self.items), len(self.items)))
         self._fold_in = self._make_fold_in()
 
     def _make_fold_in(self) -> GraphFilterFoldIn:
-        basis, scale = Basis(self.directions, self.history), self._of_items ** np.float32(-2 * self.config.exponent)
-        return GraphFilterFoldIn(basis, self.weights, scale, self.response)
+        vectors = self.directions
+        if self.rest is not None:
+            vectors = np.column_stack([vectors, shares(self.popularity)])
+        scale = self._of_items ** np.float32(-2 * self.config.exponent)
+        return GraphFilterFoldIn(Basis(vectors, self.history), self.weights, scale, self.response, self.rest)
 
     @property
     def _of_items(self) -> Floats:

@@ -3,7 +3,7 @@ Sparse Linear Methods for Top-N Recommender Systems", with the penalty of EASE i
 
     b_j = argmin_b |x_j - X_N b|^2 + l2 |b|^2 = (G_NN + l2 I)^-1 G_Nj        G = X^T X
 
-X: the binary user-item matrix [n_users, n_items], x_j its columns. N: the k items i of largest
+X: the binary user-item matrix [n_users, n_items], its rows perhaps scaled, x_j its columns. N: the k items i of largest
 G_ij / sqrt(G_ii + l2 / 20), which orders them by their cosine with j, those of few users further back. With all other
 items as N, b_j is the column of EASE's weights.
 
@@ -37,7 +37,7 @@ def neighbour_weights(history: sparse.csr_matrix, l2: float, k: int) -> sparse.c
     history: X above, float32 CSR.
     """
     counts, neighbours, common = common_users(history, l2, k)
-    diagonal = np.bincount(history.indices, minlength=history.shape[1]) + l2
+    diagonal = common_with_itself(history) + l2
     solved = np.zeros(neighbours.shape, dtype=np.float32)
     size = max(1, BLOCK // k**2)
     for start in range(0, len(neighbours), size):
@@ -64,9 +64,9 @@ def common_users(history: sparse.csr_matrix, l2: float, k: int) -> tuple[sparse.
     """
     n = history.shape[1]
     neighbours, common = np.full((n, k), -1, dtype=np.int32), np.zeros((n, k), dtype=np.float32)
-    scale = 1 / np.sqrt(np.bincount(history.indices, minlength=n) + RARE * l2, dtype=np.float32)
+    scale = 1 / np.sqrt(common_with_itself(history) + RARE * l2, dtype=np.float32)
     blocks: list[sparse.csr_matrix] = []
-    least, held = 1, 0
+    least, held = 0, 0
     for start, block in _gram_blocks(history):
         advance(start, n, "items compared")
         for row, (begin, end) in enumerate(zip(block.indptr[:-1], block.indptr[1:], strict=True)):
@@ -81,6 +81,12 @@ def common_users(history: sparse.csr_matrix, l2: float, k: int) -> tuple[sparse.
                 blocks[place] = _at_least(one, least)
             held = sum(one.nnz for one in blocks)
     return _stacked(blocks, held), neighbours, common
+
+
+def common_with_itself(history: sparse.csr_matrix) -> NDArray[np.float64]:
+    """G_ii, float64 [n_items]."""
+    squares = history.data.astype(np.float64) ** 2
+    return np.bincount(history.indices, squares, minlength=history.shape[1]).astype(np.float64)
 
 
 def _gram_blocks(history: sparse.csr_matrix) -> Iterator[tuple[int, sparse.csr_matrix]]:

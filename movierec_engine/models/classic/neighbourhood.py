@@ -18,6 +18,7 @@ multiplied by n / (n + implicit_shrinkage): where items have few users, one that
 
     cosine            |U_ij| / (|U_i|^(1-alpha) |U_j|^alpha)        of the scored i with j of the history
 
+Of items, users of very many interactions count for less than 1 in all of these numbers (`long_histories.py`).
 At alpha = 1/2 it is the cosine of the two columns, and at 1 the share of j's users who have i (Deshpande and Karypis's
 conditional probability). The other three similarities, which compare the values of ratings, say nothing there.
 """
@@ -32,6 +33,7 @@ from scipy import sparse
 
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.classic.feedback import check_feedback
+from movierec_engine.models.fold_in.prior import check_prior
 
 Floats = NDArray[np.float32]
 
@@ -71,6 +73,9 @@ class ItemCFConfig:
     0 to 1; null: 0.6. User-based, how much it discounts neighbours of many interactions; null: m / (m + 12), at
     most 0.75, where m is the mean of a user: where histories are short the longer ones say more
     (benchmarks/results/defaults.md)."""
+    prior: float = 30.0
+    """Strength of popularity where train tells little of items or of people; 0 leaves it out. Chosen as the shrinkage
+    was."""
     user_based: bool = False
     """Whether neighbours are users instead of items."""
     feedback: str = "auto"
@@ -83,6 +88,7 @@ class ItemCFConfig:
                 f"model.similarity={self.similarity} is not known; choose one of {', '.join(SIMILARITIES)}"
             )
         check_feedback(self.feedback)
+        check_prior(self.prior)
         if self.k < 0 or self.min_k < 1:
             raise ConfigError(f"model.k={self.k} must be at least 0, and model.min_k={self.min_k} at least 1")
         for name in ("shrinkage", "implicit_shrinkage"):
@@ -124,7 +130,10 @@ class ItemCFConfig:
 def compared(
     histories: sparse.csr_matrix, config: ItemCFConfig, item_baseline: NDArray[np.float64]
 ) -> sparse.csr_matrix:
-    """The values that the similarity compares, float64 CSR [n, n_items]: ratings, or what baselines leave of them."""
+    """The values that the similarity compares, float64 CSR [n, n_items]: ratings, or what baselines leave of them.
+
+    On implicit feedback they are 1, or roots of weights.
+    """
     values = histories.astype(np.float64)
     if config.similarity == "pearson_baseline":
         values.data -= item_baseline[values.indices]
@@ -137,31 +146,39 @@ def similarity_blocks(
 ) -> Iterator[tuple[int, Floats]]:
     """Similarities of rows, CSR [n, d], to others, CSR [m, d]: blocks float32 [b, m], each with its first row's number.
 
-    ratings: whether the values are ratings (or what baselines leave of them), to be compared over common columns.
+    ratings: whether the values are ratings (or what baselines leave of them), to be compared over common columns; else
+    they are roots of weights.
     """
-    powers = 3 if ratings else 1
+    powers = np.arange(3) if ratings else np.ones(1)
+    counts = [np.diff(one.indptr) if ratings else _squares(one) for one in (rows, others)]
     size = max(1, _BLOCK_PAIRS // max(1, others.shape[0]))
     by_column = others.T.tocsr()
     right = _power_blocks(by_column, powers).transpose(0, 2, 1), by_column.indices, by_column.indptr
-    columns = sparse.bsr_matrix(right, shape=(others.shape[1], powers * others.shape[0]))
+    columns = sparse.bsr_matrix(right, shape=(others.shape[1], len(powers) * others.shape[0]))
     for start in range(0, rows.shape[0], size):
         block = rows[start : start + size]
         left = _power_blocks(block, powers), block.indices, block.indptr
-        pairs = sparse.bsr_matrix(left, shape=(powers * block.shape[0], block.shape[1])) @ columns
+        pairs = sparse.bsr_matrix(left, shape=(len(powers) * block.shape[0], block.shape[1])) @ columns
         row = np.repeat(np.arange(block.shape[0]), np.diff(pairs.indptr))
-        own, other = np.diff(block.indptr)[row], np.diff(others.indptr)[pairs.indices]
+        own, other = counts[0][start + row], counts[1][pairs.indices]
         similar = np.zeros((block.shape[0], others.shape[0]), dtype=np.float32)
         similar[row, pairs.indices] = _similarity(pairs.data, own, other, config, ratings)
         yield start, similar
 
 
-def _power_blocks(values: sparse.csr_matrix, powers: int) -> NDArray[np.float64]:
-    """The values to the powers 0 up to `powers`, exclusive: float64 [nnz, powers, 1], blocks of a BSR matrix.
+def _squares(rows: sparse.csr_matrix) -> NDArray[np.float64]:
+    """The sum of squares of each row, float64 [n]: of ones, how many there are."""
+    row = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+    return np.bincount(row, rows.data.astype(np.float64) ** 2, minlength=rows.shape[0]).astype(np.float64)
+
+
+def _power_blocks(values: sparse.csr_matrix, powers: NDArray[Any]) -> NDArray[np.float64]:
+    """The values to the powers [p]: float64 [nnz, p, 1], blocks of a BSR matrix.
 
     The product of two such matrices holds, for each pair with a common column, a block of all sums of products of
     powers over the common columns: one pass over the pairs instead of one a sum.
     """
-    return np.asarray(values.data.astype(np.float64)[:, None, None] ** np.arange(powers)[:, None])
+    return np.asarray(values.data.astype(np.float64)[:, None, None] ** powers[:, None])
 
 
 def _similarity(
@@ -170,7 +187,7 @@ def _similarity(
     """The similarity of n pairs, float64 [n].
 
     sums: [n, 3, 3], at [:, a, b] the sum over common columns of (the one's value)^a (the other's value)^b; without
-    ratings [n, 1, 1]. own, other: [n], columns that each has a value in.
+    ratings [n, 1, 1], of weights. own, other: [n], columns that each has a value in, or the sum of their weights.
     """
     common = sums[:, 0, 0]
     if not ratings:

@@ -95,6 +95,8 @@ class FoldInScorer(ABC):
         What the dislikes would raise as likes goes down. Where f is a sum over the history, dislikes have the weight
         -AGAINST. Of somebody without likes it says nothing.
 
+        A dislike says nothing against what is popular: what it would raise by the `prior` is left out.
+
         Models of order go by the likes alone: in the order of what somebody watched a dislike has no place.
 
         liked, disliked: CSR [n, n_items] without common entries, with `history_values`.
@@ -102,9 +104,14 @@ class FoldInScorer(ABC):
         scores = self.scores(liked)
         rows = np.flatnonzero(np.diff(disliked.indptr)) if self.history_values not in OF_ORDER else ()
         if len(rows):
-            both = self.scores(union(liked[rows], self.as_likes(disliked[rows])))
-            scores[rows] -= np.float32(AGAINST) * (both - scores[rows])
+            as_likes = self.as_likes(disliked[rows])
+            both = self.scores(union(liked[rows], as_likes))
+            scores[rows] -= np.float32(AGAINST) * (both - scores[rows] - self.prior(as_likes))
         return scores
+
+    def prior(self, histories: sparse.csr_matrix) -> Floats:
+        """What popularity adds to `scores` by the items of histories, which is no item's own: [n, n_items], or 0."""
+        return np.zeros((1, 1), dtype=np.float32)
 
     def taste_contributions(
         self, liked: sparse.csr_matrix, disliked: sparse.csr_matrix, items: Indices

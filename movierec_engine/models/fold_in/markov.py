@@ -35,7 +35,7 @@ class MarkovFoldIn(FoldInScorer):
         return "places"
 
     def scores(self, histories: sparse.csr_matrix) -> Floats:
-        return self.sums.scores(self.queries(histories))
+        return self.sums.scores(by_recency(histories, self.decay))
 
     def contributions(
         self, history: sparse.csr_matrix, items: Indices, inputs: Floats | None = None
@@ -48,13 +48,12 @@ class MarkovFoldIn(FoldInScorer):
 
     def queries(self, histories: sparse.csr_matrix) -> sparse.csr_matrix:
         """Query vectors: recency weights of the items, and a weight of popularity. float32 CSR [n, n_items + 1]."""
-        weighted = by_recency(histories, self.decay)
-        return sparse.hstack([weighted, sparse.csr_matrix((weighted @ self.rest)[:, None])], format="csr")
+        return self.sums.queries(by_recency(histories, self.decay))
 
     @cached_property
     def sums(self) -> LinearFoldIn:
         """The linear scorer that multiplies `queries` with the item vectors."""
-        return LinearFoldIn(self.basis)
+        return LinearFoldIn(self.basis, rest=self.rest)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         return {"kind": np.array(self.kind), "rest": self.rest, "decay": np.array(self.decay)}

@@ -1,6 +1,8 @@
 """User-based fold-in: neighbours are found by the similarity of histories.
 
-score(i) = sum_{v in N} s_v r_vi        N: the k trained users most similar to the new user; see `classic/item_cf.py`
+score(i) = sum_{v in N} s_v r_vi + c q_i        N: the k trained users most similar to the new user
+
+s: of `classic/item_cf.py`. q: popularity as in `prior.py`; c: its strength, the same for everybody.
 """
 
 import json
@@ -15,13 +17,14 @@ from scipy import sparse
 from movierec_engine.data.interactions import HistoryValues
 from movierec_engine.models.classic.neighbourhood import ItemCFConfig, compared, similarity_blocks, strongest
 from movierec_engine.models.fold_in.base import Basis, Floats, FoldInScorer, Indices
+from movierec_engine.models.fold_in.prior import shares
 
 
 @dataclass(frozen=True, eq=False)
 class UserCFFoldIn(FoldInScorer):
     """User-based collaborative filtering; the `explanation_inputs` of a trained user are the s_v, [n_users].
 
-    item_baseline: float64 [n_items], of pearson_baseline.
+    item_baseline: float64 [n_items], of pearson_baseline. rest: c.
     """
 
     kind: ClassVar[str] = "user_cf"
@@ -30,6 +33,7 @@ class UserCFFoldIn(FoldInScorer):
     config: ItemCFConfig
     item_baseline: NDArray[np.float64]
     ratings: bool
+    rest: float = 0.0
 
     @property
     def history_values(self) -> HistoryValues:
@@ -40,7 +44,8 @@ class UserCFFoldIn(FoldInScorer):
         return int(self.basis.history.shape[0])
 
     def scores(self, histories: sparse.csr_matrix) -> Floats:
-        return np.asarray((self._weights_of(histories) @ self.basis.history).toarray(), dtype=np.float32)
+        scores = (self._weights_of(histories) @ self.basis.history).toarray()
+        return np.asarray(scores + self.rest * shares(self.basis.popularity), dtype=np.float32)
 
     def contributions(
         self, history: sparse.csr_matrix, items: Indices, inputs: Floats | None = None
@@ -63,12 +68,13 @@ class UserCFFoldIn(FoldInScorer):
             "config": np.array(json.dumps(asdict(self.config))),
             "item_baseline": self.item_baseline,
             "ratings": np.array(self.ratings),
+            "rest": np.array(self.rest),
         }
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]], basis: Basis) -> Self:
         config = ItemCFConfig(**json.loads(str(arrays["config"])))
-        return cls(basis, config, arrays["item_baseline"], bool(arrays["ratings"]))
+        return cls(basis, config, arrays["item_baseline"], bool(arrays["ratings"]), float(arrays.get("rest", 0)))
 
     @cached_property
     def _trained(self) -> sparse.csr_matrix:

@@ -6,11 +6,13 @@
 
     score(u, i) = sum_b (1 + b)^-decay P(i | j_b)
 
-#: in how many histories of train. n_j: the sum of n_ji over i. M_i: shrinkage and the sum of n_ji over j. q: the
-popularity of the items, of which an interaction counts half as much with each `half_life_days` before the end of train.
-j_b: the item of the history that b others follow. Weights of several items and several steps back are those of Fossil
-(He and McAuley 2016, "Fusing Similarity Models with Markov Chains for Sparse Sequential Recommendation"), here without
-factors.
+    shrinkage = relative_shrinkage (1 + s / m_u) (1 + s / m_i),    s = 20
+
+#: in how many histories of train. n_j: the sum of n_ji over i. M_i: shrinkage and the sum of n_ji over j. m_u, m_i:
+mean interactions of a user and of an item; where they are few, most of what is counted is chance. q: the popularity of
+the items, of which an interaction counts half as much with each `half_life_days` before the end of train. j_b: the item
+of the history that b others follow. Weights of several items and several steps back are those of Fossil (He and McAuley
+2016, "Fusing Similarity Models with Markov Chains for Sparse Sequential Recommendation"), here without factors.
 
 Of P what is counted, W_ji = n_ji c_i / (n_j + shrinkage), is sparse, and only the largest are kept of each item in
 large catalogues; the rest, r_j q_i with r_j = shrinkage / (n_j + shrinkage), is a number for each item on either side.
@@ -40,6 +42,8 @@ _COMPARED = 100
 """Transitions to and from an item by which it is compared with others, at most."""
 _BLOCK = 2**22
 """Pairs that are counted at a time, about."""
+_FEW = 20.0
+"""Mean interactions at which the shrinkage is twice what it is of many."""
 _DAY = 86_400
 
 
@@ -60,8 +64,12 @@ class MarkovConfig:
     exponent: float = 0.2
     """Exponent c by which a transition counts less the more often its item is gone on to from any; 0: all count the
     same."""
-    shrinkage: float = 10.0
-    """Transitions from each item that are added to those counted, to all items by their popularity."""
+    relative_shrinkage: float = 15.0
+    """Strength of popularity: shrinkage = relative_shrinkage (1 + 20 / m_u) (1 + 20 / m_i), of the mean interactions of
+    a user and of an item."""
+    shrinkage: float | None = None
+    """Transitions from each item that are added to those counted, to all items by their popularity; null: by
+    relative_shrinkage."""
     half_life_days: float | None = None
     """Days before the end of train after which an interaction counts half as much for popularity; null: all count the
     same."""
@@ -77,10 +85,17 @@ class MarkovConfig:
         for name in ("gap_decay", "backward", "decay", "exponent"):
             if not 0 <= getattr(self, name) < np.inf:
                 raise ConfigError(f"model.{name}={getattr(self, name)} must not be below 0")
-        for name in ("shrinkage", "half_life_days"):
+        for name in ("relative_shrinkage", "shrinkage", "half_life_days"):
             value = getattr(self, name)
             if value is not None and not 0 < value < np.inf:
                 raise ConfigError(f"model.{name}={value} must be above 0")
+
+    def shrinkage_of(self, history: sparse.csr_matrix) -> float:
+        """The shrinkage for train interactions, CSR [n_users, n_items]."""
+        if self.shrinkage is not None:
+            return self.shrinkage
+        of_user, of_item = (max(history.nnz, 1) / max(n, 1) for n in history.shape)
+        return float(self.relative_shrinkage * (1 + _FEW / of_user) * (1 + _FEW / of_item))
 
     def neighbours_of(self, n_items: int) -> int:
         """The transitions that are kept from each item in a catalogue, at most."""
@@ -167,7 +182,7 @@ def transition_weights(history: sparse.csr_matrix, config: MarkovConfig) -> tupl
 
     history: CSR [n_users, n_items] of places. A block of items is counted at a time.
     """
-    lengths, n_items = np.diff(history.indptr), history.shape[1]
+    lengths, n_items, shrinkage = np.diff(history.indptr), history.shape[1], config.shrinkage_of(history)
     user = np.repeat(np.arange(history.shape[0]), lengths)
     item = history.indices[np.lexsort((history.data, user))]
     gaps = np.arange(1, config.window + 1)
@@ -176,7 +191,7 @@ def transition_weights(history: sparse.csr_matrix, config: MarkovConfig) -> tupl
     reached = np.append(0, np.cumsum(weight))
     back, ahead = (reached[np.minimum(n, config.window)] for n in (before, lengths[user] - 1 - before))
     leaving, arriving = (
-        np.bincount(item, one + config.backward * other, minlength=n_items) + config.shrinkage
+        np.bincount(item, one + config.backward * other, minlength=n_items) + shrinkage
         for one, other in ((ahead, back), (back, ahead))
     )
     scale = (arriving.mean() / arriving) ** config.exponent
@@ -196,7 +211,7 @@ def transition_weights(history: sparse.csr_matrix, config: MarkovConfig) -> tupl
         kept.data /= np.repeat(leaving[first:end], np.diff(kept.indptr))
         blocks.append(kept.astype(np.float32))
         first = end
-    return sparse.vstack(blocks, format="csr"), np.asarray(config.shrinkage / leaving, dtype=np.float32)
+    return sparse.vstack(blocks, format="csr"), np.asarray(shrinkage / leaving, dtype=np.float32)
 
 
 def _counted(
