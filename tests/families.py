@@ -80,7 +80,7 @@ def camps_with_validation() -> tuple[tuple[Recommender, ...], HeldOut]:
     pairs = np.array([(u, i) for u in range(120) for i in range(60) if rng.random() < (0.5 if u % 2 == i % 2 else 0.1)])
     held = rng.random(len(pairs)) < 0.15
     train, validation = (interactions_of(pairs[part], users, items) for part in (~held, held))
-    members = EASE(), ALS(embedding_dim=16), Popularity()
+    members = EASE(prior=0), ALS(embedding_dim=16), Popularity()
     for member in members:
         member.fit(Dataset(train))
     return members, HeldOut(validation, train.matrix(), "train", Catalogue.of(train))

@@ -31,6 +31,7 @@ MODELS: Final[dict[str, int]] = {
     "ease": 2,
     "gf_cf": 2,
     "gmf": 2,
+    "hybrid_ensemble": 2,
     "item_cf": 4,
     "lightgcn": 3,
     "markov": 2,

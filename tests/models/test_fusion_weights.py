@@ -54,7 +54,7 @@ def test_a_useless_member_gets_hardly_any_weight_and_a_copy_shares_it() -> None:
 def test_candidates_are_measured_as_the_evaluator_measures() -> None:
     members, validation = camps_with_validation()
     model = fused(members)
-    values = candidates_of(model, validation).values(np.full(3, 1 / 3), "ndcg", 10)
+    values = candidates_of(model, validation).values(model.weights[0], "ndcg", 10)
     evaluation = Evaluator([10], ("ndcg",)).evaluate(model, validation)
     assert values == pytest.approx(evaluation.per_user["ndcg@10"], abs=1e-6)
 

@@ -15,6 +15,7 @@ from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import EASE, GFCF, ItemCF, Markov, Popularity, Recommender
 from movierec_engine.models.classic.ease import unknown_shares
 from movierec_engine.models.classic.long_histories import rooted
+from movierec_engine.models.ensemble.hybrid import HybridEnsemble
 from movierec_engine.models.fold_in import fold_in_from_arrays
 from movierec_engine.models.fold_in.base import AGAINST, Basis
 from movierec_engine.models.fold_in.prior import queries, strengths
@@ -174,3 +175,26 @@ def test_queries_are_histories_with_one_entry_more() -> None:
 def test_a_prior_that_is_none_is_refused(model: type[Recommender], prior: float) -> None:
     with pytest.raises(ConfigError, match=r"model\.prior="):
         model(prior=prior)
+
+
+def test_the_default_ensemble_is_no_worse_than_popularity_where_its_other_members_are() -> None:
+    assert "popularity" in HybridEnsemble().config.models
+    train, _ = drawn(1000, 200, 1 + np.random.default_rng(1).poisson(0.5, 1000)).split()
+    members = {"ease": EASE(prior=0), "item_cf": ItemCF(prior=0), "popularity": Popularity()}
+    for one in members.values():
+        one.fit(train)
+    measured = [HybridEnsemble().start_from(members).fit(train).as_validated(), *members.values()]
+    ensemble, *alone, floor = (
+        EVALUATOR.evaluate(one, train.validation, deep=False).metrics["ndcg@10"] for one in measured
+    )
+    assert max(alone) < 0.8 * floor
+    assert ensemble >= 0.99 * floor
+
+
+@pytest.mark.parametrize("method", ["weighted_average", "rrf"])
+def test_weights_that_nobody_learned_are_those_of_personal_members(method: str) -> None:
+    members = {"ease": EASE(), "popularity": Popularity(), "item_cf": ItemCF()}
+    for one in members.values():
+        one.fit(Dataset(CAMPS))
+    ensemble = HybridEnsemble(fusion_method=method, learn_weights=False).start_from(members).fit(Dataset(CAMPS))
+    assert ensemble.weights.tolist() == [[0.5, 0, 0.5]] * 4

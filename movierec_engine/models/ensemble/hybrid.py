@@ -53,8 +53,9 @@ _BLOCK = 1024
 _IN_WORDS = {"ratings": "the values of ratings", "places": "the order in time", "times": "the order in time"}
 _RICHER: tuple[HistoryValues, ...] = ("ones", "ratings", "places", "times")
 """Of what members learned from: times tell the order too."""
-STARTERS = ("ease", "als", "gmf", "lightgcn")
-"""Members that differ in kind. Where members are chosen these are candidates that are trained if they are not yet."""
+STARTERS = ("ease", "als", "gmf", "lightgcn", "popularity")
+"""Members that differ in kind, and popularity, to which validation gives what the others do no better. Where members
+are chosen these are candidates that are trained if they are not yet."""
 FUSION_METHODS = ("weighted_average", "rrf", "stacking")
 MISSING = ("train", "error")
 
@@ -71,7 +72,8 @@ class HybridEnsembleConfig:
     normalization: str = "z_score"
     """`z_score`, `min_max` or `rank`, over the catalogue for each user; rrf and stacking have their own."""
     learn_weights: bool = True
-    """Learn the weights on validation; else all members weigh the same. Stacking always learns."""
+    """Learn the weights on validation; else all members weigh the same, and popularity nothing. Stacking always
+    learns."""
     metric: str = "ndcg@10"
     """By this no member alone may be better than the learned weights on validation; else it gets all the weight."""
     missing: str = "train"
@@ -224,6 +226,8 @@ class HybridEnsemble(Recommender):
     def combine(self, members: Sequence[Recommender], weights: NDArray[np.floating[Any]] | None = None) -> None:
         """Fuse trained members, all over the same users and items; equal weights [tiers, n_features] unless given.
 
+        Equal are those of personal members: what is the same for everybody has no weight that validation did not give.
+
         Raises ConfigError for members of different vocabularies, and for one of ratings beside one of order.
         """
         first = members[0]
@@ -242,7 +246,10 @@ class HybridEnsemble(Recommender):
                 )
         self._keep_history(richest.users, richest.items, richest.history, richest.history_values)
         self.members = tuple(members)
-        equal = np.full((len(ACTIVITY_FROM), self.n_features), 1 / self.n_features)
+        counted = np.resize([float(one.personal) for one in members], self.n_features)
+        if not counted.any():
+            counted[:] = 1
+        equal = np.tile(counted / counted.sum(), (len(ACTIVITY_FROM), 1))
         self.weights = np.asarray(equal if weights is None else weights, dtype=np.float32)
         self.exact_vectors = self._affine and all(member.exact_vectors for member in members)  # type: ignore[misc]
 
