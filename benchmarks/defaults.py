@@ -267,14 +267,17 @@ def dense(folder: Path) -> Split:
 
 def held_back(folder: Path) -> Split:
     """1,500 users and 6,000 items at a density of 1 %, made up in another way, by communities; no default was chosen by
-    it but how the penalties of gmf, ngcf and lightgcn follow the data, als's least alpha0 and item_cf's neighbours."""
+    it but how the penalties of gmf, ngcf and lightgcn follow the data, als's least alpha0, item_cf's neighbours, the
+    priors of ease, item_cf and gf_cf, and from where on long histories count for less."""
     return at_random(communities(Shape(1_500, 6_000, 0.02), seed=7))
 
 
 def half(folder: Path) -> Split:
     """Every other user of the bundled data, split by another seed; no default was chosen by it but the batch size,
-    how the penalties of gmf, ngcf and lightgcn follow the data, als's least alpha0, item_cf's neighbours, and whether
-    item_cf and svd learn from ratings."""
+    how the penalties of gmf, ngcf and lightgcn follow the data, als's least alpha0, item_cf's neighbours, whether
+    item_cf and svd learn from ratings, the priors of ease, item_cf and gf_cf, and from where on long histories count
+    for less.
+    """
     config = DataConfig(dir=str(BUNDLED), split_seed=7)
     ratings = read_ratings(config)
     likes = positives(ratings, config)
