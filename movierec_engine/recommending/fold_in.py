@@ -66,15 +66,15 @@ def scores_of(
 def lowered_popularity(scorer: FoldInScorer, popularity: Floats, disliked: sparse.csr_matrix) -> Floats:
     """Popularity, less what the disliked items would raise as likes: float32 [n_items].
 
-        p - AGAINST_POPULAR std(p) (g - mean(g)) / std(g)        g = f(D) - f(nothing), D as likes
+        p - AGAINST_POPULAR std(p) (g - mean(g)) / std(g)        g = f(D) - f(nothing) - prior(D), D as likes
 
     which is in train interactions, as p is. A model that gives everybody the same scores lowers nothing.
     """
     if not disliked.nnz:
         return popularity
-    nothing = sparse.csr_matrix(disliked.shape, dtype=np.float32)
-    as_likes, base = scorer.scores(sparse.vstack([scorer.as_likes(disliked), nothing], format="csr")).astype(np.float64)
-    raised = as_likes - base
+    likes, nothing = scorer.as_likes(disliked), sparse.csr_matrix(disliked.shape, dtype=np.float32)
+    as_likes, base = scorer.scores(sparse.vstack([likes, nothing], format="csr")).astype(np.float64)
+    raised = as_likes - base - scorer.prior(likes)[0]
     lowered = popularity - AGAINST_POPULAR * popularity.std() * (raised - raised.mean()) / max(raised.std(), 1e-12)
     return np.asarray(lowered, dtype=np.float32)
 

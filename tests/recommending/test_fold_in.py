@@ -18,11 +18,12 @@ from worlds import interactions_of
 ITEMS = 12
 
 
-def camps() -> EASE:
-    """Twelve users in two camps: each has all items of the camp but one."""
+def camps(fans: int = 0, **settings: float) -> EASE:
+    """Twelve users in two camps: each has all items of the camp but one. fans: further users, of item 0 alone."""
     pairs = [(user, item) for user in range(12) for item in range(ITEMS) if (user + item) % 2 == 0 and user != item]
-    model = EASE()
-    model.fit(Dataset(interactions_of(np.array(pairs), IdMap(np.arange(12)), IdMap(np.arange(ITEMS)))))
+    pairs += [(12 + fan, 0) for fan in range(fans)]
+    model = EASE(**settings)
+    model.fit(Dataset(interactions_of(np.array(pairs), IdMap(np.arange(12 + fans)), IdMap(np.arange(ITEMS)))))
     return model
 
 
@@ -76,11 +77,20 @@ def test_dislikes_lower_popularity_by_a_fifth_of_its_spread_for_each_of_theirs()
     hated = history_of(2, 7)
     popularity = np.arange(ITEMS, dtype=np.float32) ** 2
     scores, source = scores_of(MODEL.fold_in_scorer(), popularity, Taste(NOTHING, hated), 1)
-    raised = MODEL.fold_in(hated)[0] - MODEL.fold_in(NOTHING)[0]
+    raised = MODEL.fold_in(hated)[0] - MODEL.fold_in(NOTHING)[0] - MODEL.fold_in_scorer().prior(hated)[0]
     expected = popularity - 0.2 * popularity.std() * (raised - raised.mean()) / raised.std()
     assert np.abs(expected - popularity).max() > 1, "or this shows nothing"
     assert source == "popularity"
     assert scores == pytest.approx(expected, abs=0.01)
+
+
+def test_dislikes_lower_nothing_by_the_prior_which_no_movie_is_a_reason_for() -> None:
+    """The weights between items are the same with a prior and without, and so what dislikes lower."""
+    hated, popularity = Taste(NOTHING, history_of(2, 7)), np.arange(ITEMS, dtype=np.float32) ** 2
+    plain, drawn = (camps(fans=20, prior=prior) for prior in (0.0, 100.0))
+    assert drawn.fold_in_scorer().prior(history_of(2, 7)).any(), "or this shows nothing"
+    expected, found = (scores_of(one.fold_in_scorer(), popularity, hated, 1)[0] for one in (plain, drawn))
+    assert found == pytest.approx(expected, abs=0.01)
 
 
 def test_recommending_leaves_the_model_as_it_was() -> None:
