@@ -15,10 +15,9 @@ Whom a list comes from:
 import time
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from movierec_engine.api.answers import (
     BatchRecommendations,
@@ -44,12 +43,11 @@ from movierec_engine.data.nouns import called
 from movierec_engine.errors import StoreError
 from movierec_engine.feedback import ListContext
 from movierec_engine.models.explanation import Explanation
-from movierec_engine.recommending.cold_items import mix
 from movierec_engine.recommending.explanation import reasons_to_show, sentence
 from movierec_engine.recommending.fold_in import POPULARITY
 from movierec_engine.recommending.rules.active import ActiveRules
 from movierec_engine.serving.exploration_pool import exploration_of
-from movierec_engine.serving.list_making import Found, MadeList, Mask, dialled, found_for, list_for
+from movierec_engine.serving.list_making import Found, MadeList, dialled, found_for, list_for, with_new
 from movierec_engine.serving.list_options import ListOptions
 from movierec_engine.serving.live_exploration import Propensities, explore
 from movierec_engine.serving.loaded_index import LoadedIndex
@@ -110,9 +108,13 @@ class RecommendationService:
                     made.append(list_for(served, person, options, allowed, rules, item_scores))
             if found:
                 made = dialled(served, [person for _, person in block], options, found)
-            for (user_id, person), item_scores, one in zip(block, of_each, made, strict=True):
-                listed = self._list(served, person, options, one, _by_both(rules, allowed), item_scores)
-                results.append({"user_id": user_id, **listed})
+                if options.cold_items:
+                    made = [
+                        with_new(served, person, options, allowed, one, item_scores)
+                        for (_, person), item_scores, one in zip(block, of_each, made, strict=True)
+                    ]
+            for (user_id, person), one in zip(block, made, strict=True):
+                results.append({"user_id": user_id, **_list(served, person, one)})
         return {**about(served), "results": results}
 
     def _of_model(self, request: RecommendRequest, model: str | None, explores: bool = False) -> NotedAnswer:
@@ -130,7 +132,7 @@ class RecommendationService:
         rules = self._rules.active(served, request.scenario, request.region)
         options = request.options
         made = list_for(served, person, options, allowed, rules, before=before)
-        listed = self._list(served, person, options, made, _by_both(rules, allowed), explain=request.explain)
+        listed = _list(served, person, made, request.explain)
         whom = {"history_used": person.taste.liked.nnz} if request.user_id is None else {"user_id": request.user_id}
         propensities = Propensities()
         if explores and self._exploration.explores(served) and options.plain and request.next is None:
@@ -159,11 +161,10 @@ class RecommendationService:
             return Propensities()
         for place, (movie, exact_score) in drawn.items():
             score = round(exact_score, 6)
-            one = cast(RecommendedMovie, {**served.catalogue.movies[movie], "score": score, "explored": True})
-            if movie >= served.catalogue.n_items:
-                one["new"] = True
+            one = _shown(served, movie, score)
+            one["explored"] = True
             if request.explain:
-                one["why"] = _why_explored(served, person, movie, score)
+                (one["why"],) = _reasons(served, person, [movie], [score])
             shown[place] = one
         return propensities
 
@@ -177,60 +178,43 @@ class RecommendationService:
             )
         return person
 
-    def _list(
-        self, served: LoadedIndex, person: Person, options: ListOptions, made: MadeList, allowed: Mask | None,
-        item_scores: NDArray[np.float32] | None = None, explain: bool = False,
-    ) -> ServedList:  # fmt: skip
-        """The members `source` and `recommendations` of an answer.
 
-        made: the list before new movies are mixed in. allowed: bool [movies], by place.
-        item_scores: float32 [n_items], of a trained user, where they are known.
-        """
-        items, scores, source = made.items, made.scores, made.source
-        movies = served.catalogue.movies
-        scored: Any = [{**movies[item], "score": score} for item, score in zip(items, scores, strict=True)]
-        shown: list[RecommendedMovie] = scored
-        if explain:
-            for movie, why in zip(shown, _reasons(served, person, items, scores), strict=True):
-                movie["why"] = why
-        if options.cold_items:
-            pinned = {place: shown[place] for place in made.pinned}
-            others = [movie for place, movie in enumerate(shown) if place not in pinned]
-            shown = _with_new(served, person, options, allowed, item_scores, others, explain, len(pinned))
-            for place, movie in pinned.items():
-                shown.insert(place, movie)
-        answer: ServedList = {"source": source, "recommendations": shown}
-        if made.unmet:
-            answer["unmet_rules"] = [{"rule": one.rule, "why": one.why} for one in made.unmet]
-        if person.live.ratings:
-            answer["live_ratings"] = person.live.ratings
-        if source == POPULARITY and person.user is None and len(person.taste.items):
-            answer["fold_in_min_items"] = served.index.fold_in_min_items
-        return answer
+def _list(served: LoadedIndex, person: Person, made: MadeList, explain: bool = False) -> ServedList:
+    """The members `source` and `recommendations` of an answer."""
+    shown = [_shown(served, place, score) for place, score in zip(made.items, made.scores, strict=True)]
+    if explain:
+        for movie, why in zip(shown, _reasons(served, person, made.items, made.scores), strict=True):
+            movie["why"] = why
+    answer: ServedList = {"source": made.source, "recommendations": shown}
+    if made.unmet:
+        answer["unmet_rules"] = [{"rule": one.rule, "why": one.why} for one in made.unmet]
+    if person.live.ratings:
+        answer["live_ratings"] = person.live.ratings
+    if made.source == POPULARITY and person.user is None and len(person.taste.items):
+        answer["fold_in_min_items"] = served.index.fold_in_min_items
+    return answer
 
 
-def _with_new(
-    served: LoadedIndex, person: Person, options: ListOptions, allowed: Mask | None,
-    item_scores: NDArray[np.float32] | None, shown: list[RecommendedMovie], explain: bool, pinned: int,
-) -> list[RecommendedMovie]:  # fmt: skip
-    """The list with its share of movies that no model knows, scored by what they are like."""
-    new, movies = served.catalogue.new, served.catalogue.movies
-    scores = new.scores(person.scores()[0] if item_scores is None or person.live.ratings else item_scores)
-    scores[new.rows(person.masked | options.exclude)] = -np.inf
-    if allowed is not None:
-        scores[~allowed[served.catalogue.places_of_new]] = -np.inf
-    best: list[RecommendedMovie] = []
-    for row in new.best_of(scores, options.top_k).tolist():
-        place = served.catalogue.places_of_new[row]
-        score = round(float(scores[row]), 6)
-        movie = cast(RecommendedMovie, {**movies[place], "score": score, "new": True})
-        if explain:
-            movie["why"] = _why_new(served, row, score)
-        best.append(movie)
-    return mix(shown, best, options.cold_items, max(0, options.top_k - pinned))
+def _shown(served: LoadedIndex, place: int, score: float) -> RecommendedMovie:
+    movie = cast(RecommendedMovie, {**served.catalogue.movies[place], "score": score})
+    if place >= served.catalogue.n_items:
+        movie["new"] = True
+    return movie
 
 
-def _why_new(served: LoadedIndex, row: int, score: float) -> Reasons:
+def _reasons(served: LoadedIndex, person: Person, places: Sequence[int], scores: Sequence[float]) -> list[Reasons]:
+    """Explanations of movies, by place in the catalogue: a sentence each, and what their scores are made of."""
+    scored = [*zip(places, scores, strict=True)]
+    items = [(place, score) for place, score in scored if place < served.catalogue.n_items]
+    of_items = iter(_reasons_of_items(served, person, *zip(*items, strict=True)) if items else ())
+    return [
+        next(of_items) if place < served.catalogue.n_items else _why_new(served, place, score)
+        for place, score in scored
+    ]
+
+
+def _why_new(served: LoadedIndex, place: int, score: float) -> Reasons:
+    row = served.catalogue.places_of_new.index(place)
     alike = [served.catalogue.movies[item]["title"] for item in served.catalogue.new.similar_to(row)[0][:3].tolist()]
     return {
         "sentence": f"because it is new and like {', '.join(alike)}",
@@ -241,15 +225,10 @@ def _why_new(served: LoadedIndex, row: int, score: float) -> Reasons:
     }
 
 
-def _why_explored(served: LoadedIndex, person: Person, movie: int, score: float) -> Reasons:
-    """movie: a place of the catalogue."""
-    if movie < served.catalogue.n_items:
-        return _reasons(served, person, [movie], [score])[0]
-    return _why_new(served, served.catalogue.places_of_new.index(movie), score)
-
-
-def _reasons(served: LoadedIndex, person: Person, items: Sequence[int], scores: Sequence[float]) -> list[Reasons]:
-    """Explanations of a list's items: a sentence each, and the contributions of the history's movies to the score."""
+def _reasons_of_items(
+    served: LoadedIndex, person: Person, items: Sequence[int], scores: Sequence[float]
+) -> list[Reasons]:
+    """Explanations of items: a sentence each, and the contributions of the history's movies to the score."""
     index, movies = served.index, served.catalogue.movies
     of_items, of_scores = np.array(items, dtype=np.int64), np.array(scores)
     if person.user is not None and person.live.ratings:
@@ -294,8 +273,3 @@ def _too_much(done: int, wanted: int, seconds: float) -> ApiError:
         "users, a smaller top_k, or without dials and cold_items"
     )
     return ApiError(503, message, "user_ids", {"Retry-After": "5"}, "took_too_long")
-
-
-def _by_both(rules: ActiveRules | None, allowed: Mask | None) -> Mask | None:
-    """bool [movies] by place, the movies that both rules and request allow; None where all are."""
-    return allowed if rules is None else rules.also(allowed)

@@ -261,18 +261,23 @@ class ColdItems:
 def new_places(n_items: int, n_new: int, share: float, k: int) -> NDArray[np.bool_]:
     """The places of a list of k that go to new movies: bool [length].
 
-    n_items, n_new: how many a model has to recommend, and how many new movies there are. round(share k) places, half up
-    and at most n_new, go to new movies; the others to the model's items as long as there are any, so that the list may
-    be shorter than k. With n new movies in a list of length l, place p holds one where
-    floor(p n / l) > floor((p - 1) n / l): the last of every l / n places, and never the first unless all are new.
+    n_items, n_new: how many a model has to recommend, and how many new movies there are. `new_among` places, at most
+    n_new, go to new movies; the others to the model's items as long as there are any, so that the list may be shorter
+    than k. With n new movies in a list of length l, place p holds one where floor(p n / l) > floor((p - 1) n / l): the
+    last of every l / n places, and never the first unless all are new.
 
     Raises ConfigError for a share outside 0 to 1.
     """
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-        raise ConfigError(f"share is {share!r}; the share of new movies goes from 0, none, to 1, nothing else")
-    n = min(int(share * k + 0.5), n_new)
+    n = min(new_among(share, k), n_new)
     length = n + min(k - n, n_items)
     return np.diff(np.arange(length + 1) * n // max(length, 1)) > 0
+
+
+def new_among(share: float, k: int) -> int:
+    """How many of k places a share is, rounded half up. Raises ConfigError for a share outside 0 to 1."""
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise ConfigError(f"share is {share!r}; the share of new movies goes from 0, none, to 1, nothing else")
+    return int(share * k + 0.5)
 
 
 def mix(items: Sequence[T], new: Sequence[T], share: float, k: int) -> list[T]:

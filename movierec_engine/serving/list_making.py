@@ -1,19 +1,22 @@
-"""One person's list: the model's scores, the mask, dials, then rules.
+"""One person's list: the model's scores, the mask, dials, its share of new movies, then rules.
 
-`/api/recommend`, the batch, the pages and exports all take their lists from `list_for`.
+`/api/recommend`, the batch, the pages and exports all take their lists from `list_for`. Under rules the new movies are
+candidates beside the model's, and their share is one more share, below all those of the rules.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from movierec_engine.data.nouns import called
 from movierec_engine.models.top_k import best
+from movierec_engine.recommending.cold_items import mix, new_among
 from movierec_engine.recommending.dials import CANDIDATES, rerank_all
-from movierec_engine.recommending.rules.active import ActiveRules, UnmetRule
+from movierec_engine.recommending.rules.active import ActiveRules, ActiveShare, UnmetRule
 from movierec_engine.recommending.rules.arranging import NOTHING, arrange
+from movierec_engine.recommending.rules.candidates import boosted
 from movierec_engine.retrieval.index import PERSONAL
 from movierec_engine.serving.list_options import ListOptionError, ListOptions
 from movierec_engine.serving.loaded_index import LoadedIndex, ranked_items
@@ -24,13 +27,16 @@ Found = tuple[NDArray[np.int64], NDArray[np.float32], str]
 Best = Callable[[int, NDArray[np.bool_] | None], tuple[NDArray[np.int64], NDArray[np.float32]]]
 """n and bool [n_items] -> a person's n best items among those, best first, with their scores."""
 Mask = NDArray[np.bool_]
+_REQUESTED = ""
+"""Name of the share of new movies that a request asks for, which no rule has."""
 
 
 @dataclass(frozen=True)
 class MadeList:
-    """A person's list, before new movies are mixed in.
+    """A person's list.
 
-    items: item indices, best first. scores: the model's, to six digits. source: `personal`, `fold-in` or `popularity`.
+    items: places in the catalogue, best first: item indices, and behind all those the new movies. scores: the model's,
+    to six digits. source: `personal`, `fold-in` or `popularity`.
     pinned: places, from 0, that a rule pinned. unmet: rules that it does not meet.
     """
 
@@ -60,6 +66,18 @@ def list_for(
             key = (person.user, person.live, person.masked_since, options.top_k, rules)
             return served.remembered_list(key, lambda: _under_rules(served, person, options, None, rules))
         return _under_rules(served, person, options, allowed, rules, item_scores, before)
+    made = _without_rules(served, person, options, allowed, item_scores)
+    return with_new(served, person, options, allowed, made, item_scores) if options.cold_items else made
+
+
+def _without_rules(
+    served: LoadedIndex,
+    person: Person,
+    options: ListOptions,
+    allowed: Mask | None,
+    item_scores: NDArray[np.float32] | None,
+) -> MadeList:
+    """The list before new movies are mixed in."""
     if options.plain and person.user is not None and (person.live.ratings or item_scores is None):
         more = items_of(served, person.masked_since)
         if person.live.ratings:
@@ -101,6 +119,39 @@ def dialled(
     return lists
 
 
+def with_new(
+    served: LoadedIndex,
+    person: Person,
+    options: ListOptions,
+    allowed: Mask | None,
+    made: MadeList,
+    item_scores: NDArray[np.float32] | None = None,
+) -> MadeList:
+    """A list without rules with its share of new movies. The arguments are those of `list_for`."""
+    places, scores = _best_new(served, person, options, allowed, item_scores, options.top_k)
+    new = zip(*ranked_items(places, scores, made.source)[:2], strict=True)
+    mixed = mix([*zip(made.items, made.scores, strict=True)], [*new], options.cold_items, options.top_k)
+    return replace(made, items=[place for place, _ in mixed], scores=[score for _, score in mixed])
+
+
+def _best_new(
+    served: LoadedIndex,
+    person: Person,
+    options: ListOptions,
+    allowed: Mask | None,
+    item_scores: NDArray[np.float32] | None,
+    n: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The places and scores of a person's n best new movies, best first, scored by the items that they are like."""
+    new, places = served.catalogue.new, np.array(served.catalogue.places_of_new, dtype=np.int64)
+    scores = new.scores(person.scores()[0] if item_scores is None or person.live.ratings else item_scores)
+    scores[new.rows(person.masked | options.exclude)] = -np.inf
+    if allowed is not None:
+        scores[~allowed[places]] = -np.inf
+    rows = new.best_of(scores, n)
+    return places[rows], scores[rows]
+
+
 def _reranked(
     served: LoadedIndex, people: Sequence[Person], options: ListOptions, found: Sequence[Found]
 ) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
@@ -132,7 +183,8 @@ def _under_rules(
     both = rules.also(allowed)
     of_items = None if both is None else both[: served.catalogue.n_items]
     of_person, source = _best_of(served, person, options.exclude, item_scores)
-    wanted = rules.candidates(options.top_k)
+    arranging = _with_share_of_new(rules, served, options) if options.cold_items else rules
+    wanted = arranging.candidates(options.top_k)
     items, scores = of_person(max(wanted, _for_dials(options)) if options.dials.turned else wanted, of_items)
     if options.dials.turned and len(items):
         first = items[: _for_dials(options)], scores[: _for_dials(options)], source
@@ -141,10 +193,27 @@ def _under_rules(
         items, scores = np.concatenate([chosen, items[rest]]), np.concatenate([of_chosen, scores[rest]])
 
     def more(n: int, mask: Mask) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        return of_person(n, mask if of_items is None else mask & of_items)
+        of_mask = mask[: served.catalogue.n_items]  # all new movies are candidates already
+        return of_person(n, of_mask if of_items is None else of_mask & of_items)
 
-    made = arrange(rules, items, scores, options.top_k, more, before[before < rules.n_items])
-    return MadeList(*ranked_items(made.items, made.scores, source), made.pinned, made.unmet)
+    if options.cold_items:
+        (items,), (scores,) = boosted(rules, items[None], scores[None])
+        new, of_new = _best_new(served, person, options, both, item_scores, len(served.catalogue.new))
+        items, scores = np.concatenate([items, new]), np.concatenate([scores, of_new])
+    made = arrange(arranging, items, scores, options.top_k, more, before)
+    unmet = tuple(one for one in made.unmet if one.rule != _REQUESTED)
+    return MadeList(*ranked_items(made.items, made.scores, source), made.pinned, unmet)
+
+
+def _with_share_of_new(rules: ActiveRules, served: LoadedIndex, options: ListOptions) -> ActiveRules:
+    """Rules over all movies, with the share of new ones below all others.
+
+    Without boosts, which order the model's items alone.
+    """
+    n_movies = len(served.catalogue.movies)
+    share = new_among(options.cold_items, options.top_k) / options.top_k
+    of_new = ActiveShare(_REQUESTED, np.arange(n_movies) >= rules.n_items, share, share)
+    return replace(rules, n_items=n_movies, factors=None, limits=(*rules.limits, of_new))
 
 
 def _best_of(

@@ -85,6 +85,24 @@ def test_a_rule_that_a_list_does_not_meet_is_named_in_the_answer(served: FlaskCl
     assert answer["unmet_rules"] == [{"rule": "none", "why": "2 of such movies are shown, at most 0 were to be"}]
 
 
+def test_new_movies_are_mixed_into_a_list_as_far_as_shares_and_caps_allow(served: FlaskClient) -> None:
+    """Movie 60 is the only new one."""
+    of_new = {"column": "movie_id", "in": [60]}
+    ask = "user_id=7&top_k=2&cold_items=0.5"
+    assert shown(served, ask) == [20, 60]
+    publish(served, {"name": "old", "deny": [20]})
+    assert shown(served, ask) == [30, 60], "a filter leaves the share as it is"
+    publish(served, {"name": "first", "pin": [{"movie_id": 40, "place": 1}]})
+    assert shown(served, ask) == [40, 60]
+    publish(served, {"name": "none", "cap": {"where": of_new, "at_most": 0}})
+    answer = served.get(f"/api/recommend?{ask}").json
+    assert [one["movie_id"] for one in answer["recommendations"]] == [20, 30] and "unmet_rules" not in answer
+    batch = served.post("/api/batch-recommend", json={"user_ids": [7], "top_k": 2, "cold_items": 0.5}).json
+    assert batch["results"][0]["recommendations"] == answer["recommendations"]
+    publish(served, {"name": "known", "share": {"where": {"column": "movie_id", "to": 50}, "at_least": 1.0}})
+    assert shown(served, ask) == [20, 30]
+
+
 def test_a_request_narrows_its_list_to_candidates(served: FlaskClient) -> None:
     some = shown(served)[1:]
     assert shown(served, f"user_id=1&candidates={','.join(map(str, some))}") == some
