@@ -17,6 +17,7 @@ def doc(meaning: str) -> Any:
 
 
 Count = Annotated[int, Field(ge=0)]
+GivenRating = Annotated[float | None, doc("Null where there is none, as where the data have likes alone.")]
 MeasuredVersion = Annotated[
     str,
     doc(
@@ -65,7 +66,7 @@ class ScoredMovie(Movie):
 class Contribution(TypedDict):
     movie_id: MovieIdentifier
     title: str
-    rating: float | None
+    rating: GivenRating
     contribution: float
 
 
@@ -233,8 +234,8 @@ class LiveRating(Movie):
 
 
 class SeenMovie(Movie):
-    rating: float | None
-    timestamp: int | None
+    rating: GivenRating
+    timestamp: Annotated[int | None, doc("In seconds since 1970; null where the data have no times.")]
 
 
 class WatchedMovie(Movie):
@@ -270,7 +271,7 @@ class User(About):
     erased: Annotated[bool, doc("Whether the model must not be asked about the user any more.")]
     interactions: Annotated[Count, doc("Of the user in the training data.")]
     tier: Annotated[str, OneOf(tuple(ACTIVITY_FROM))]
-    mean_rating: float | None
+    mean_rating: GivenRating
     rated: Annotated[Count, doc("Movies of the history and the live ratings.")]
     history: list[SeenMovie]
     feedback: LiveSaid

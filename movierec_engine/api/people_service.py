@@ -64,7 +64,8 @@ class PeopleService:
         if user is None and not history and not state.said and not erased:
             raise ApiError(404, f"user {request.user_id} is not known to {served.model}", "user_id")
         rated = {one["movie_id"]: one["rating"] for one in history} | dict(state.ratings)
-        ratings = [rating for rating in rated.values() if rating is not None]
+        likes_only = served.known_ids.scale.likes_only
+        ratings = [] if likes_only else [rating for rating in rated.values() if rating is not None]
         interactions = 0 if user is None else int(np.diff(served.index.history.indptr[user : user + 2])[0])
         return {
             **about(served),
@@ -191,18 +192,20 @@ class PeopleService:
 
 def _history(served: LoadedIndex, user_id: PublicId, user: int | None) -> list[SeenMovie]:
     """A user's ratings, newest first: the raw ones, or else the train interactions that the index has."""
-    given = served.lineage.ratings_of(user_id)
+    given, likes_only = served.lineage.ratings_of(user_id), served.known_ids.scale.likes_only
     if given:
         movies = [(_movie(served, one.movie_id), one) for one in given]
         return [
-            {**movie, "rating": one.rating, "timestamp": one.timestamp} for movie, one in movies if movie is not None
+            {**movie, "rating": None if likes_only else one.rating, "timestamp": one.told_at}
+            for movie, one in movies
+            if movie is not None
         ]
     if user is None:
         return []
     row, values = served.index.history[[user]], served.index.fold_in_scorer.history_values
     order = np.argsort(-row.data, kind="stable") if values in OF_ORDER else np.arange(row.nnz)
     items: list[int] = row.indices[order].tolist()
-    rated = row.data.tolist() if values == "ratings" else [None] * row.nnz
+    rated = row.data.tolist() if values == "ratings" and not likes_only else [None] * row.nnz
     return [
         {**served.catalogue.movies[item], "rating": rating, "timestamp": None}
         for item, rating in zip(items, rated, strict=True)

@@ -240,11 +240,16 @@ def _reasons_of_items(
     history = explanations[0].items.tolist() if explanations else []
     given = ((item, person.ratings.get(movies[item]["movie_id"])) for item in history)
     ratings = {item: rating for item, rating in given if rating is not None}
-    return [_reason(one, ratings, index.facts.liked_from, movies) for one in explanations]
+    scale = index.facts.rating_scale
+    return [_reason(one, ratings, index.facts.liked_from, movies, scale.likes_only) for one in explanations]
 
 
 def _reason(
-    explanation: Explanation, ratings: Mapping[int, float], liked_from: float, movies: Sequence[Movie]
+    explanation: Explanation,
+    ratings: Mapping[int, float],
+    liked_from: float,
+    movies: Sequence[Movie],
+    likes_only: bool = False,
 ) -> Reasons:
     """base, the contributions that are shown and `others` add up to the score, to six digits after the point."""
     strongest = [*islice(reasons_to_show(explanation, ratings, liked_from), REASONS)]
@@ -252,7 +257,7 @@ def _reason(
         {
             "movie_id": movies[item]["movie_id"],
             "title": movies[item]["title"],
-            "rating": ratings.get(item),
+            "rating": None if likes_only else ratings.get(item),
             "contribution": round(amount, 6),
         }
         for item, amount in strongest

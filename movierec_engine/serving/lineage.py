@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from movierec_engine.data.id_map import PublicId
+from movierec_engine.data.interactions import EARLY
 from movierec_engine.data.nouns import MOVIES, Nouns, nouns_of_titles
 from movierec_engine.data.ratings import MOVIES_SCHEMA
 from movierec_engine.errors import StoreError
@@ -21,7 +22,12 @@ class GivenRating(NamedTuple):
     movie_id: PublicId
     rating: float
     timestamp: int
-    """In seconds since 1970."""
+    """In seconds since 1970, or where the data have no times, 0 or a place in an order (`EARLY`)."""
+
+    @property
+    def told_at(self) -> int | None:
+        """The second at which it was given, where that is known."""
+        return self.timestamp if self.timestamp >= EARLY else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -83,6 +83,12 @@ def test_the_data_decide_what_is_a_rating_from_the_file_to_the_next_training(
     assert rated(made, good[-1]).status_code == 200
     said_live = made.client.get("/api/users/1").json["feedback"]["ratings"]
     assert {one["movie_id"]: one["rating"] for one in said_live}[100] == good[-1]
+    own = made.client.get("/api/users/2").json
+    likes_only = len(ratings) == 1
+    assert {one["timestamp"] for one in own["history"]} == {None}, "the file has no times"
+    assert {one["rating"] is None for one in own["history"]} == {likes_only} == {own["mean_rating"] is None}
+    (listed,) = made.client.get("/api/recommend?user_id=2&top_k=1&explain=true").json["recommendations"]
+    assert {one["rating"] is None for one in listed["why"]["contributions"]} == {likes_only}
     root = select(tree(made.client.get("/discover", headers={"Accept": "text/html"}).text), "html")[0]
     assert [float(root.get(f"data-{name}") or "") for name in ("lowest", "highest")] == [ratings[0], ratings[-1]]
 

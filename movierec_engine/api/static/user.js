@@ -3,7 +3,7 @@ import { feedback, home, newest, recommend, user } from "./client.js";
 import { bones, empty, h, NOUN, NOUNS, plural, settle, share, toast } from "./dom.js";
 import { controls } from "./lists.js";
 import { badge, card, row } from "./movies.js";
-import { LIKES_ONLY, RATE, said } from "./scale.js";
+import { HIGHEST, LIKES_ONLY, RATE, said } from "./scale.js";
 import { continueShelves, shelf } from "./shelves.js";
 
 const MOST = 3;
@@ -62,9 +62,10 @@ function showHistory({ history, rated, mean_rating: mean }) {
     : "No history yet: the lists are what is popular.";
   historyBox.replaceChildren(
     history.length
-      ? h("ul", { class: "rail", tabindex: "0", "aria-label": "History, newest first" }, history.map((movie) => {
+      ? h("ul", { class: "rail", tabindex: "0", "aria-label": history.some((movie) => movie.timestamp !== null) ? "History, newest first" : "History" }, history.map((movie) => {
           const one = card(movie, { genres: 1 });
-          if (movie.rating !== null) one.append(h("star-rating", { value: movie.rating, "read-only": true }));
+          const rating = LIKES_ONLY ? HIGHEST : movie.rating;
+          if (rating !== null) one.append(h("star-rating", { value: rating, "read-only": true }));
           return one;
         }))
       : empty("Nothing watched yet", `${RATE} a ${NOUN} in a list below and it appears here.`),
