@@ -29,7 +29,7 @@ MOST_PARAMETERS = 2100
 WITH_BODY = ("POST", "PUT", "PATCH")
 
 _DIGITS = re.compile(r"[0-9]{1,19}")
-_NUMBER = re.compile(r"(?=.{1,40}$)-?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+_NUMBER = re.compile(r"-?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _FLAGS = {"true": True, "false": False, "1": True, "0": False}
 
 

@@ -80,6 +80,12 @@ def refused_json(**body: object) -> ApiError:
         ("id", str(2**63 - 1), 2**63 - 1, 2**63 - 1),
         ("share", "0.25", 0.25, 0.25),
         ("share", "1", 1, 1.0),
+        ("share", "0.016666666666666666", 0.05 / 3, 0.05 / 3),
+        ("share", "0.0033333333333333335", 0.01 / 3, 0.01 / 3),
+        ("share", "1e-05", 1e-05, 0.00001),
+        ("share", "2.5E-1", 0.25, 0.25),
+        ("share", ".5", 0.5, 0.5),
+        ("stars", "4.", 4, 4.0),
         ("stars", "4.5", 4.5, 4.5),
         ("flag", "true", True, True),
         ("flag", "0", False, False),
@@ -103,7 +109,7 @@ def test_both_spellings_of_a_value_are_the_same(name: str, written: str, value: 
 
 @pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize(
-    "written", ["", " 1", "1e0", "+1", "NaN", "Infinity", "0x1", "１", "٣", "1_0", "😀", "-0.5", "[1]"]
+    "written", ["", " 1", "+1", "NaN", "Infinity", "0x1", "１", "٣", "1_0", "😀", "-0.5", "[1]", ".", "1e", "1e999"]
 )
 def test_odd_spellings_of_a_number_are_refused(name: str, written: str) -> None:
     assert refused_query(**{name: written}).status == 400
