@@ -210,7 +210,12 @@ def _body(request: Request) -> Mapping[str, Any]:
     if request.content_length is None and len(raw) >= MAX_BODY_BYTES:  # a chunked body is cut off at the limit
         raise _too_large()
     try:
-        body = json.loads(raw.decode("utf-8"), object_pairs_hook=_without_duplicates, parse_constant=_no_number)
+        body = json.loads(
+            raw.decode("utf-8"),
+            object_pairs_hook=_without_duplicates,
+            parse_float=_number,
+            parse_constant=_no_number,
+        )
     except (ValueError, RecursionError) as error:
         raise ApiError(400, f"the body is not valid JSON in UTF-8: {_why_no_json(error)}") from error
     if not isinstance(body, dict):
@@ -242,6 +247,12 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
         raise ApiError(400, f"{name[:64]!r} is given several times in one object of the body; give it once", name[:64])
     return values
+
+
+def _number(text: str) -> int | float:
+    """2.0 is the whole number 2, as in JSON Schema: a client whose numbers are all doubles has no other way."""
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def _no_number(name: str) -> NoReturn:

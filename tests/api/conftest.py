@@ -76,7 +76,12 @@ def publish_line(store: ArtifactStore) -> PublishLine:
             pq.write_table(rated, folder / "ratings.parquet")
 
         line: dict[str, Artifact] = {}
-        rows = {"user_id": [1, 1, 7], "movie_id": [40, 60, 10], "rating": [4.5, 2.0, 5.0], "timestamp": [20, 10, 5]}
+        rows = {
+            "user_id": [1, 1, 7],
+            "movie_id": [40, 60, 10],
+            "rating": [4.5, 2.0, 5.0],
+            "timestamp": [10**9 + 2, 10**9 + 1, 10**9],
+        }
         rated = pa.table(rows, schema=RATINGS_SCHEMA)
         index = replace(small_index(model, sign, liked_from), rated=RatedMovies.of(rated))
         made("raw_ratings", write=write_ratings, facts={"feedback": {"newest_erasure": newest_erasure}})

@@ -169,6 +169,7 @@ def test_a_user_is_shown_with_history_feedback_and_taste(client: FlaskClient, pu
     client.post("/api/feedback", json={"user_id": 1, "movie_id": 20, "kind": "click"})
     body = client.get("/api/users/1").json
     assert [(one["movie_id"], one["rating"]) for one in body["history"]] == [(40, 4.5), (60, 2.0)], "newest first"
+    assert [one["timestamp"] for one in body["history"]] == [10**9 + 2, 10**9 + 1]
     assert (body["known"], body["erased"], body["interactions"], body["tier"]) == (True, False, 1, "cold")
     assert (body["rated"], body["mean_rating"]) == (3, round((4.5 + 2 + 4.5) / 3, 4))
     assert [one["movie_id"] for one in body["feedback"]["ratings"]] == [10]
