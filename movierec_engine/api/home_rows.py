@@ -112,11 +112,15 @@ class HomeRows:
         made = list_for(self._served, self._person, options, self._allowed, self._rules, scores)
         return np.array(made.items, dtype=np.int64)
 
-    def _because(self) -> Iterator[MovieRow]:
+    @cached_property
+    def _liked(self) -> dict[int, float | None]:
+        """Item -> its rating, of what the person liked, the newest last."""
         ratings, least = self._person.ratings, self._index.facts.liked_from
         known = [(self._served.catalogue.item(movie), rating) for movie, rating in ratings.items()]
-        liked = [(item, rating) for item, rating in known if item is not None and (rating is None or rating >= least)]
-        for seed in seeds(liked, lambda item: self._index.similar_to(item, self._n)[0], SEEDS):
+        return {item: rating for item, rating in known if item is not None and (rating is None or rating >= least)}
+
+    def _because(self) -> Iterator[MovieRow]:
+        for seed in seeds([*self._liked.items()], lambda item: self._index.similar_to(item, self._n)[0], SEEDS):
             yield self._similar_to(seed)
 
     def _because_of(self, text: str) -> MovieRow | None:
@@ -127,14 +131,15 @@ class HomeRows:
         return None
 
     def _similar_to(self, seed: int) -> MovieRow:
+        """Because it was liked; of a movie that the person asks for, or likes no more, the row claims nothing."""
         items, similarity = self._index.similar_to(seed, len(self._movies))
         order = np.argsort(-mixed(similarity, self._scores[items], TASTE), kind="stable")
         movie = self._movies[seed]
         title = display_title(movie["title"])
         return MovieRow(
             f"{BECAUSE}:{movie['movie_id']}",
-            f"Because you liked {title}",
-            f"like {title}, and to your taste",
+            f"Because you liked {title}" if seed in self._liked else f"More like {title}",
+            f"like {title}{'' if self.source == POPULARITY else ', and to your taste'}",
             self._first(items[order]),
         )
 

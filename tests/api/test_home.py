@@ -163,6 +163,21 @@ def test_because_names_the_movie_and_holds_similar_ones(shared: FlaskClient) -> 
     assert because and because[0]["title"].startswith("Because you liked Film ")
 
 
+@pytest.mark.parametrize(
+    ("whose", "title", "reason"),
+    [
+        ("history=22:5,24:4,26:5,41:1", "Because you liked Film 22", "like Film 22, and to your taste"),
+        ("history=22:1,24:4,26:5,41:5", "More like Film 22", "like Film 22, and to your taste"),
+        ("user_id=99999", "More like Film 22", "like Film 22"),
+    ],
+)
+def test_a_row_of_similar_movies_claims_no_like_that_nobody_told(
+    shared: FlaskClient, whose: str, title: str, reason: str
+) -> None:
+    row = shared.get(f"/api/home/because:22?{whose}").get_json()
+    assert (row["title"], row["reason"]) == (title, reason) and row["movies"]
+
+
 def test_a_row_continues_to_its_end_without_what_the_page_showed(shared: FlaskClient) -> None:
     body = page(shared, "user_id=3&top_k=5&rows=4")
     on_page = {movie for row in body["rows"] for movie in ids_of(row)}
