@@ -28,7 +28,7 @@ from movierec_engine.recommending.rules.active import ActiveRules
 from movierec_engine.recommending.rules.arranging import arrange, arrange_lists
 from movierec_engine.recommending.rules.candidates import more_of
 from movierec_engine.reporting.progress import advance, step
-from movierec_engine.retrieval.index import PERSONAL, RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.serving.config import IndicesConfig
 from movierec_engine.serving.index_reloader import IndexReloader
 from movierec_engine.serving.list_making import MadeList, list_for
@@ -255,7 +255,7 @@ def _put_together(
         made = arrange_lists(rules, *best_lists(scores, rules.candidates(k)), k, more_of(scores))
         items, of_items = made.items, made.scores
     lists.items[places, : items.shape[1]], lists.scores[places, : items.shape[1]] = items, of_items
-    lists.source[places] = np.where(index.personal[users], PERSONAL, POPULARITY)
+    lists.source[places] = np.where(index.personal[users], index.source, POPULARITY)
 
 
 def _asked_for(

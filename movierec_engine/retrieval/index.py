@@ -47,7 +47,12 @@ class RetrievalIndex(IndexParts):
     @property
     def fold_in_min_items(self) -> int | None:
         """Movies from which on a new user is recommended to by fold-in; below, and where it is None, by popularity."""
-        return self.facts.fold_in_min_items
+        return self.facts.fold_in_min_items if self.fold_in_scorer.personal else None
+
+    @property
+    def source(self) -> str:
+        """The source of a trained user's list: `personal`, or `popularity` of a model that scores everybody alike."""
+        return PERSONAL if self.fold_in_scorer.personal else POPULARITY
 
     def recommend(
         self,
@@ -59,7 +64,7 @@ class RetrievalIndex(IndexParts):
     ) -> tuple[NDArray[np.int64], Floats, str]:
         """The user's best items that are not masked: indices int64 [<=k], scores float32, best first, and their source.
 
-        The source is `personal`, or `popularity` for a user without train interactions. Equal scores go by item index.
+        The source is `source`, or `popularity` for a user without train interactions. Equal scores go by item index.
         scores: the user's, float32 [n_items], where `scores_of` has them already; an exact index goes by them.
         """
         if not self.personal[user]:
@@ -67,12 +72,12 @@ class RetrievalIndex(IndexParts):
             return *best(items, self.popularity[items], k), POPULARITY
         if self.exact:
             of_user = self.scores(user) if scores is None else scores.copy()
-            return *self._of_scores(of_user, k, masked, allowed), PERSONAL
+            return *self._of_scores(of_user, k, masked, allowed), self.source
         query = self._query(user)
         if self.scorer is None:
-            return *self._nearest(query, k, masked, allowed), PERSONAL
+            return *self._nearest(query, k, masked, allowed), self.source
         found = np.sort(self._nearest(query, max(CANDIDATES, 4 * k), masked, allowed)[0])
-        return *best(found, self.scorer.scores(user, found), k), PERSONAL
+        return *best(found, self.scorer.scores(user, found), k), self.source
 
     def recommend_live(
         self,
@@ -84,7 +89,7 @@ class RetrievalIndex(IndexParts):
     ) -> tuple[NDArray[np.int64], Floats, str]:
         """`recommend` for a user with train interactions who has rated since."""
         items = np.flatnonzero(self._left(allowed, masked))
-        return *best(items, self.live_scores(user, live)[items], k), PERSONAL
+        return *best(items, self.live_scores(user, live)[items], k), self.source
 
     def live_scores(self, user: int, live: LiveTaste) -> Floats:
         """The scores that `recommend_live` ranks by, float32 [n_items]."""

@@ -17,7 +17,6 @@ from movierec_engine.recommending.dials import CANDIDATES, rerank_all
 from movierec_engine.recommending.rules.active import ActiveRules, ActiveShare, UnmetRule
 from movierec_engine.recommending.rules.arranging import NOTHING, arrange
 from movierec_engine.recommending.rules.candidates import boosted
-from movierec_engine.retrieval.index import PERSONAL
 from movierec_engine.serving.list_options import ListOptionError, ListOptions
 from movierec_engine.serving.loaded_index import LoadedIndex, ranked_items
 from movierec_engine.serving.person import Person, items_of
@@ -221,7 +220,7 @@ def _best_of(
 ) -> tuple[Best, str]:
     """A person's best items of those that are not masked, asked for again and again, and where they come from."""
     index, masked = served.index, person.masked_items(exclude)
-    source = PERSONAL
+    source = index.source
     if person.user is None:
         scores, source = index.history_scores(person.taste)
     elif person.live.ratings:

@@ -18,7 +18,6 @@ from movierec_engine.data.sequences import told_times
 from movierec_engine.feedback import UserState
 from movierec_engine.recommending.fold_in import Taste
 from movierec_engine.recommending.live_taste import LiveTaste
-from movierec_engine.retrieval.index import PERSONAL
 from movierec_engine.serving.loaded_index import LoadedIndex
 
 
@@ -102,7 +101,8 @@ class Person:
         index = self.served.index
         if self.user is None:
             return index.history_scores(self.taste)
-        return index.live_scores(self.user, self.live) if self.live.ratings else index.scores(self.user), PERSONAL
+        scores = index.live_scores(self.user, self.live) if self.live.ratings else index.scores(self.user)
+        return scores, index.source
 
     def masked_items(self, more: frozenset[PublicId]) -> NDArray[np.integer[Any]]:
         """The item indices of `masked` and of other movies."""

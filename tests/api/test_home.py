@@ -14,7 +14,7 @@ from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies
-from movierec_engine.models import EASE
+from movierec_engine.models import EASE, Popularity
 from movierec_engine.models.base import Recommender
 from movierec_engine.recommending.rows.config import RowsConfig
 from movierec_engine.recommending.rows.ratings_by_item import DAY, RatingsByItem
@@ -150,6 +150,20 @@ def test_people_without_a_history_or_unknown_get_a_sensible_page(shared: FlaskCl
     body = page(shared, query)
     assert body["source"] == "popularity" and names(body)[0] == "popular" and "trending" in names(body)
     assert len(body["rows"]) > 2
+
+
+def test_what_the_model_popularity_lists_is_called_popular_whoever_asks(tmp_path: Any) -> None:
+    client = client_of(index_of(rated_world(), model=Popularity()), tmp_path)
+    for whose in ("user_id=3", "history=22,24,26,41", "user_id=3&genres=War", "user_id=99999"):
+        body = page(client, whose)
+        assert (body["source"], body["rows"][0]["title"]) == ("popularity", "Popular with everyone"), whose
+        assert client.get(f"/api/recommend?{whose}").get_json()["source"] == "popularity", whose
+    told = client.get("/api/recommend?history=22,24").get_json()
+    assert told["fold_in_min_items"] is None, "no number of likes makes the list another one"
+    rated = {"user_id": 3, "movie_id": 20, "kind": "rating", "rating": 5}
+    client.post("/api/feedback", json=rated)
+    batch = client.post("/api/batch-recommend", json={"user_ids": [3, 4]}).get_json()["results"]
+    assert [one["source"] for one in batch] == ["popularity"] * 2
 
 
 def test_the_next_part_of_a_series_that_was_begun_is_offered(shared: FlaskClient) -> None:

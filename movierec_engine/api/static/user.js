@@ -62,7 +62,7 @@ function showHistory({ history, rated, mean_rating: mean }) {
     : "No history yet: the lists are what is popular.";
   historyBox.replaceChildren(
     history.length
-      ? h("ul", { class: "rail", tabindex: "0", "aria-label": history.some((movie) => movie.timestamp !== null) ? "History, newest first" : "History" }, history.map((movie) => {
+      ? h("ul", { class: "rail", tabindex: "0", "aria-label": history.every((movie) => movie.timestamp !== null) ? "History, newest first" : "History" }, history.map((movie) => {
           const one = card(movie, { genres: 1 });
           const rating = LIKES_ONLY ? HIGHEST : movie.rating;
           if (rating !== null) one.append(h("star-rating", { value: rating, "read-only": true }));

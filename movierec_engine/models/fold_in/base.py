@@ -52,12 +52,14 @@ class FoldInScorer(ABC):
     """Scores of all items for people known by their history alone, and what each item of a history adds to a score.
 
     exact: whether a score is a sum over the history, whose terms `contributions` gives.
+    personal: False where a history has no say in the scores, so that everybody gets the same.
     as_trained: whether trained users score as new people of the same histories do.
     history_values: what a history holds: ones, ratings, places in the order of time, or times.
     """
 
     kind: ClassVar[str]
     exact: ClassVar[bool] = False
+    personal: ClassVar[bool] = True
     as_trained: ClassVar[bool] = False
 
     basis: Basis

@@ -17,6 +17,7 @@ class PopularityFoldIn(FoldInScorer):
 
     kind: ClassVar[str] = "popularity"
     exact: ClassVar[bool] = True
+    personal: ClassVar[bool] = False
 
     def scores(self, histories: sparse.csr_matrix) -> Floats:
         return np.tile(self.basis.popularity, (histories.shape[0], 1))
