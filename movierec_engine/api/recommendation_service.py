@@ -30,6 +30,7 @@ from movierec_engine.api.answers import (
     UserList,
 )
 from movierec_engine.api.cursors import ListName
+from movierec_engine.api.display_titles import display_title
 from movierec_engine.api.errors import ApiError
 from movierec_engine.api.incoming import REQUEST_ID, incoming
 from movierec_engine.api.list_services import ListServices
@@ -43,7 +44,7 @@ from movierec_engine.data.nouns import called
 from movierec_engine.errors import StoreError
 from movierec_engine.feedback import ListContext
 from movierec_engine.models.explanation import Explanation
-from movierec_engine.recommending.explanation import reasons_to_show, sentence
+from movierec_engine.recommending.explanation import in_words, reasons_to_show, sentence
 from movierec_engine.recommending.fold_in import POPULARITY
 from movierec_engine.recommending.rules.active import ActiveRules
 from movierec_engine.serving.exploration_pool import exploration_of
@@ -215,9 +216,10 @@ def _reasons(served: LoadedIndex, person: Person, places: Sequence[int], scores:
 
 def _why_new(served: LoadedIndex, place: int, score: float) -> Reasons:
     row = served.catalogue.places_of_new.index(place)
-    alike = [served.catalogue.movies[item]["title"] for item in served.catalogue.new.similar_to(row)[0][:3].tolist()]
+    alike = served.catalogue.new.similar_to(row)[0][:3].tolist()
+    titles = [display_title(served.catalogue.movies[item]["title"]) for item in alike]
     return {
-        "sentence": f"because it is new and like {', '.join(alike)}",
+        "sentence": f"because it is new and like {in_words(titles)}",
         "exact": False,
         "base": score,
         "contributions": [],
@@ -263,8 +265,9 @@ def _reason(
         for item, amount in strongest
     ]
     others = round(float(explanation.contributions.sum()) - sum(amount for _, amount in strongest), 6)
+    titles = {item: display_title(movies[item]["title"]) for item, _ in strongest}
     return {
-        "sentence": sentence(explanation, {item: movies[item]["title"] for item, _ in strongest}, ratings, liked_from),
+        "sentence": sentence(explanation, titles, ratings, liked_from),
         "exact": explanation.exact,
         "base": round(explanation.score - others - sum(one["contribution"] for one in shown), 6),
         "contributions": shown,

@@ -4,8 +4,10 @@ Movies 10, 20, 30, 40 and the last are of the years 1990, none, 2000, 2001, 2002
 seen 40.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,8 @@ from hypothesis import strategies as st
 from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.recommendation_service import _reason
+from movierec_engine.data.config import DataConfig
+from movierec_engine.data.readers import read_movies
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.serving.loaded_index import ranked_items
 from movierec_engine.store import Artifact, ArtifactStore, Slot
@@ -206,6 +210,24 @@ def test_reasons_are_told_with_titles_and_add_up(client: FlaskClient, publish_li
     assert popular["recommendations"][0]["why"]["sentence"] == "because it is popular"
     folded = client.get(f"/api/recommend?history=30,{LAST}&explain=true&top_k=1").json
     assert len(folded["recommendations"][0]["why"]["contributions"]) == 2
+
+
+def test_sentences_have_titles_as_people_read_them(
+    store: ArtifactStore, publish_line: PublishLine, tmp_path: Path
+) -> None:
+    (tmp_path / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,10,5,1\n")
+    titles = [f'{movie},"Film {movie}, The (1999)",Drama' for movie in (10, 20, 30, 40, 60, LAST)]
+    (tmp_path / "movies.csv").write_text("\n".join(["movieId,title,genres", *titles]))
+    publish_line()
+    client = create_app(store.root, titles=read_movies(DataConfig(dir=str(tmp_path)))).test_client()
+    asked = "user_id=1&top_k=1&explain=true"
+    (movie,) = client.get(f"/api/recommend?{asked}").json["recommendations"]
+    assert movie["why"]["sentence"] == "because you liked The Film 40"
+    assert movie["why"]["contributions"][0]["title"] == "Film 40, The", "as the catalogue has it"
+    asked = "user_id=7&top_k=2&cold_items=0.5&explain=true"
+    new = client.get(f"/api/recommend?{asked}").json["recommendations"][1]
+    like = r"because it is new and like The Film \d+(, The Film \d+)* and The Film \d+"
+    assert re.fullmatch(like, new["why"]["sentence"])
 
 
 def test_a_share_of_the_list_goes_to_movies_that_no_model_knows(client: FlaskClient, publish_line: PublishLine) -> None:

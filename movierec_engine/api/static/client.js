@@ -71,11 +71,7 @@ export const displayTitle = (title) => title.replace(INVERTED, (_, before, rest,
 const displayed = (movie) => ({ ...movie, title: displayTitle(movie.title) });
 
 /** Of a recommendation: why it is there, as a sentence. */
-function reason({ why }) {
-  if (!why) return "";
-  const titles = (why.contributions ?? []).map((one) => one.title);
-  return asSentence(titles.reduce((text, title) => text.replaceAll(title, displayTitle(title)), why.sentence));
-}
+const reason = ({ why }) => (why ? asSentence(why.sentence) : "");
 
 const WORDS = { user_id: "user", movie_id: "id", year_from: "From year", year_to: "To year" };
 
