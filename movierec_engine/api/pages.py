@@ -19,11 +19,13 @@ from movierec_engine.api.requests import ForModel, HomeRequest, NoParameters, Se
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.data.nouns import MOVIES
 from movierec_engine.data.rating_scale import MOVIELENS
+from movierec_engine.recommending.dials import Dials
 from movierec_engine.serving.loaded_index import LoadedIndex
 
 SIMILAR = 12
 ROW = 12
 FOUND = 30
+_ALL_DIALS = Dials(diversity=1, novelty=1, decade_balance=1, genre_balance=1)
 
 
 class MoviePage(ForModel):
@@ -100,7 +102,13 @@ def pages(service: ModelService, rows: HomeService, movies: MovieService, overvi
         return page("user.html.j2", user_id=user_id, served=about(service.served()), **_controls())
 
     def _controls() -> dict[str, Any]:
-        return {"genres": service.served().catalogue.genre_names, "models": service.names()}
+        served = service.served()
+        return {
+            "genres": served.catalogue.genre_names,
+            "years": bool(served.catalogue.years.any()),
+            "lacking": served.index.item_facts.lacking(_ALL_DIALS),
+            "models": service.names(),
+        }
 
     return topic
 

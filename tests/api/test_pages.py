@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from xml.etree.ElementTree import Element
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from flask.testing import FlaskClient
 from hostile import GENRES, IDS, SHOWN, hostile_index
@@ -95,6 +96,22 @@ def test_the_dials_say_what_the_data_set_calls_its_items(client: FlaskClient, pu
     for path in ("/discover", "/users/1"):
         said = texts(parsed(client, path), ".dial small")
         assert said[:2] == ["Fewer movies that are like one another", "Movies that fewer people know"]
+
+
+@pytest.mark.parametrize("path", ["/discover", "/users/1"])
+def test_dials_and_filters_are_of_what_is_known_of_the_catalogue(store: ArtifactStore, path: str) -> None:
+    index = small_index()
+    columns = index.movies.to_pydict() | {"year": [None] * 5, "genres": [[]] * 5}
+    facts = replace(index.item_facts, genres=np.zeros((5, 0), dtype=np.float32), year=np.zeros(5, dtype=np.int32))
+    bare = replace(index, movies=pa.table(columns, schema=index.movies.schema), item_facts=facts)
+    for published, names in (
+        (index, ["diversity", "novelty", "genre_balance", "decade_balance", "genres", "year_from", "year_to"]),
+        (bare, ["novelty"]),
+    ):
+        store.publish(Slot("faiss_index", "camps", "ease", "cpu"), published.save, key="k", fingerprint="f00d")
+        page = parsed(create_app(store.root).test_client(), path)
+        offered = [one.get("name") for one in select(page, "label input, label select, .dial input")]
+        assert sorted(name for name in offered if name and name not in ("model", "q")) == sorted(names)
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -337,7 +337,7 @@ def test_a_movie_that_is_searched_for_is_asked_about_although_it_was_not_seen(vi
     page = visit("/discover")
     asked = page.locator("#interview .title")
     first = asked.first.inner_text()
-    page.get_by_role("button", name=f"Not seen: {first}").click()
+    page.get_by_role("button", name=f"Don't know: {first}").click()
     expect(asked.first).not_to_have_text(first)
     page.get_by_role("combobox", name="Find a movie to rate").fill(first[:12])
     page.locator(".inline [role=option]").first.click()

@@ -27,10 +27,10 @@ function showInterview() {
   const open = questions.filter(({ movie_id }) => taste.ratingOf(movie_id) === null && !taste.unseen().includes(movie_id));
   const rows = open.slice(0, SHOWN).map((movie) => {
     const one = row(movie, { onRate: rate(movie) });
-    one.querySelector(".deeds").append(h("button", { type: "button", class: "text-button", "aria-label": `Not seen: ${movie.title}`, onclick: () => taste.notSeen(movie.movie_id) }, "Not seen"));
+    one.querySelector(".deeds").append(h("button", { type: "button", class: "text-button", "aria-label": `Don't know: ${movie.title}`, onclick: () => taste.notSeen(movie.movie_id) }, "Don't know it"));
     return one;
   });
-  asked.replaceChildren(rows.length ? h("ol", { class: "rows" }, rows) : h("p", { class: "quiet" }, questions.length ? "That was all. Anything else you have seen helps too:" : `Start with any ${NOUN} that you have seen:`));
+  asked.replaceChildren(rows.length ? h("ol", { class: "rows" }, rows) : h("p", { class: "quiet" }, questions.length ? "That was all. Anything else you know helps too:" : `Start with any ${NOUN} that you know:`));
 }
 
 function showRatings() {
@@ -74,7 +74,7 @@ async function refresh() {
 function showList(answer, more) {
   const movies = answer.recommendations;
   if (!movies.length) {
-    results.replaceChildren(empty(`No ${NOUN} fits`, "Widen the years, take another genre, or reset the dials."));
+    results.replaceChildren(empty(`No ${NOUN} fits`, "Widen the filters, or reset the dials."));
     return;
   }
   const known = before;

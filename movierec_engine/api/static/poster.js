@@ -1,6 +1,6 @@
 // <movie-poster data-title data-year data-genres="Crime|Drama" data-picture>: a poster drawn from the first three alone,
 // the same every time, and over it the picture once it is there.
-import { h, s } from "./dom.js";
+import { h, NOUN, s } from "./dom.js";
 
 /** Genre -> hue, and its sign on a 24 by 24 sheet, drawn in lines. */
 const GENRES = {
@@ -24,7 +24,9 @@ const GENRES = {
   "War": [82, "M12 2l8 3v6c0 5-3.5 9-8 11-4.5-2-8-6-8-11V5zM12 7l1.2 2.6 2.8.3-2.1 1.9.6 2.8-2.5-1.4-2.5 1.4.6-2.800L8 9.900l2.8-.3z"],
   "Western": [26, "M12 21V4a1.5 1.5 0 0 1 3 0v17M12 14H9.500A2.5 2.5 0 0 1 7 11.500V9M15 11h1.500A2.5 2.5 0 0 0 19 8.500V7M5 21h15"],
 };
-const OTHER = [210, "M4 5h16v14H4zM8 5v14M16 5v14M4 9.700h4M4 14.300h4M16 9.700h4M16 14.300h4"];
+const FILM = "M4 5h16v14H4zM8 5v14M16 5v14M4 9.700h4M4 14.300h4M16 9.700h4M16 14.300h4";
+const SQUARES = "M4 8h12v12H4zM8 8V4h12v12h-4";
+const OTHER = [210, NOUN === "movie" ? FILM : SQUARES];
 
 let made = 0;
 

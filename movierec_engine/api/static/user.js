@@ -68,21 +68,23 @@ function showHistory({ history, rated, mean_rating: mean }) {
           if (rating !== null) one.append(h("star-rating", { value: rating, "read-only": true }));
           return one;
         }))
-      : empty("Nothing watched yet", `${RATE} a ${NOUN} in a list below and it appears here.`),
+      : empty("Nothing yet", `${RATE} a ${NOUN} in a list below and it appears here.`),
   );
 }
 
 function showTaste({ taste, history }) {
+  tasteBox.parentElement.hidden = false;
   if (!history.length) {
     tasteBox.replaceChildren(h("p", { class: "quiet" }, "Unknown as yet."));
     return;
   }
   const most = (parts) => Math.max(...parts.map((part) => part.share), 0.01);
-  const bars = (title, parts) => [
+  const bars = (title, parts) => parts.length === 0 ? [] : [
     h("h3", {}, title),
     h("ul", { class: "meters" }, parts.map(({ name, share: part, everybody }) =>
-      h("li", { class: "meter", title: `${percent(part)} here, ${percent(everybody)} of what everybody watches` }, h("span", {}, name), share(h("i", { "aria-hidden": "true" }), part / most(parts)), h("b", {}, percent(part)))))];
+      h("li", { class: "meter", title: `${percent(part)} here, ${percent(everybody)} of everybody's` }, h("span", {}, name), share(h("i", { "aria-hidden": "true" }), part / most(parts)), h("b", {}, percent(part)))))];
   tasteBox.replaceChildren(...bars("Genres", taste.genres.slice(0, 6)), ...bars("Decades", taste.decades.filter((one) => one.share > 0).slice(0, 4)));
+  tasteBox.parentElement.hidden = !tasteBox.firstElementChild; // of a catalogue without genres and years
 }
 
 const percent = (part) => `${Math.round(part * 100)} %`;
@@ -163,7 +165,7 @@ function column(model, answer, where = new Map()) {
     for (const [event, on] of [["pointerenter", true], ["focusin", true], ["pointerleave", false], ["focusout", false]]) one.addEventListener(event, mark(on));
     return one;
   });
-  return box(head(badge(answer.source, { needed: answer.needed }), h("small", {}, versions(answer))), rows.length ? h("ol", { class: "rows" }, rows) : empty(`No ${NOUN} fits`, "Widen the years or take another genre."));
+  return box(head(badge(answer.source, { needed: answer.needed }), h("small", {}, versions(answer))), rows.length ? h("ol", { class: "rows" }, rows) : empty(`No ${NOUN} fits`, "Widen the filters, or reset the dials."));
 }
 
 /** The list that feedback answers; outside of an experiment lists have no id of their own. */
