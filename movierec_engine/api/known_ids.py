@@ -1,5 +1,6 @@
 """Types of parameters that are ids or ratings: read, and described, by what is known of the data set that is served."""
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.data.id_map import LONGEST_ID, PublicId
 from movierec_engine.data.rating_scale import RatingScale
+from movierec_engine.data.written_ids import escaped
 from movierec_engine.serving.known_ids import MAX_ID, KnownIds, Of
 
 Schema = dict[str, Any]
@@ -76,12 +78,17 @@ MovieId = Annotated[MovieIdentifier, Field(description="The movie's public id.")
 
 
 def with_ids(schema: Any, ids: KnownIds | None) -> Any:
-    """A JSON Schema with its ids and ratings described as a data set has them, or where there is none, as most do."""
+    """A JSON Schema with its ids and ratings described as a data set has them, or where there is none, as most do.
+
+    In descriptions {movie} stands for an example of an id, and {rated} for one with a rating, as a query string has it.
+    """
     if isinstance(schema, list):
         return [with_ids(one, ids) for one in schema]
     if not isinstance(schema, dict):
         return schema
     described = {name: with_ids(part, ids) for name, part in schema.items() if name != _ID_OF}
+    if isinstance(said := schema.get("description"), str):
+        described["description"] = _with_examples(said, ids or KnownIds())
     if described.pop(_ON_SCALE, False):
         return _on_scale(described, (ids or KnownIds()).scale)
     of = schema.get(_ID_OF) or schema.get("items", {}).get(_ID_OF)
@@ -101,8 +108,18 @@ def _on_scale(schema: Schema, scale: RatingScale) -> Schema:
     if scale.step:
         described["multipleOf"] = scale.step
     if "examples" in schema:
-        described["examples"] = [scale.highest - scale.step]
+        described["examples"] = [_rating_of(scale)]
     return described
+
+
+def _rating_of(scale: RatingScale) -> float:
+    """An example of the scale's ratings."""
+    return scale.highest - scale.step
+
+
+def _with_examples(said: str, ids: KnownIds) -> str:
+    examples = {"{movie}": str(ids.movie), "{rated}": f"{escaped(ids.movie)}:{_rating_of(ids.scale):g}"}
+    return re.sub(r"\{movie\}|\{rated\}", lambda named: examples[named[0]], said)
 
 
 def _text_schema(example: str = "") -> Schema:

@@ -174,8 +174,8 @@ class RecommendRequest(PagedRequest, PersonalRequest):
     user_id: UserIdentifier | None = Field(default=None, examples=[1])
     """The user's public id; or give a history."""
     history: History | None = None
-    """The history of a person without an account, oldest first: movie ids such as 318, or with a rating of the data's
-    scale, 318:4. In a query string a backslash stands before a comma, colon or backslash of an id."""
+    """The history of a person without an account, oldest first: movie ids such as {movie}, or with a rating of the
+    data's scale, {rated}. In a query string a backslash stands before a comma, colon or backslash of an id."""
     explain: Flag = Field(
         default=False, description=f"Whether each movie comes with its reasons; at most {MOST_EXPLAINED} movies then."
     )
@@ -234,7 +234,7 @@ class RowRequest(HomeRequest):
     """A request for one row of a home page, from its beginning or continued."""
 
     row: Annotated[str, text(300)] = Field(examples=["trending"])
-    """The row's name, as /api/home has it: `trending`, `genre:Crime`, `because:318`."""
+    """The row's name, as /api/home has it: `trending`, `genre:Crime`, `because:{movie}`."""
     next: Cursor | None = None
     """What /api/home gave as the row's `next`, or its page before, with the same parameters: the answer is what is best
     of the rest, without what the page showed. The history, the length and what is excluded may change."""

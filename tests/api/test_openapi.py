@@ -1,9 +1,12 @@
 """The description says what the API does: every route, every parameter, examples that work, answers that fit."""
 
+import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -12,9 +15,10 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.endpoints import Endpoint
 from movierec_engine.api.openapi import example_request
+from movierec_engine.data.rating_scale import RatingScale
 from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.store import ArtifactStore, Slot
-from worlds import Publish, small_index, text_index
+from worlds import Publish, small_index, text_index, with_scale
 
 OPENAPI_PARTS = {"openapi", "info", "paths", "components"}
 
@@ -67,6 +71,30 @@ def test_every_example_is_answered_and_its_answer_fits_the_schema(
             if endpoint.schema:
                 schema = {"$ref": f"#/components/schemas/{endpoint.schema.__name__}", "components": components}
                 jsonschema.validate(response.json, schema)
+
+
+@pytest.mark.parametrize(
+    ("index", "said"),
+    [
+        (small_index(), ["movie ids such as 10, or with a rating of the data's scale, 10:4.5.", "`because:10`"]),
+        (
+            with_scale(text_index(), RatingScale(1.0, 10.0, 1.0)),
+            ["movie ids such as /B/0,0:X, or with a rating of the data's scale, /B/0\\,0\\:X:9.", "`because:/B/0,0:X`"],
+        ),
+        (with_scale(small_index(), RatingScale(1.0, 1.0, 0.0)), ["or with a rating of the data's scale, 10:1."]),
+    ],
+    ids=["numbers", "texts", "likes"],
+)
+def test_descriptions_have_examples_of_the_data_that_are_served(
+    client: FlaskClient, store: ArtifactStore, index: RetrievalIndex, said: list[str]
+) -> None:
+    popular = replace(index, popularity=np.array([1, 5, 1, 1, 1], dtype=np.float32))
+    store.publish(Slot("faiss_index", "camps", "ease", "cpu"), popular.save, key="k", fingerprint="f00d")
+    text = json.dumps(described(client), ensure_ascii=False)
+    assert all(json.dumps(one, ensure_ascii=False)[1:-1] in text for one in said)
+    assert "{movie}" not in text and "{rated}" not in text and "318" not in text
+    history = said[0].rpartition(" ")[2].rstrip(".")
+    assert client.get("/api/recommend", query_string={"history": history}).status_code == 200
 
 
 VALUES = {
