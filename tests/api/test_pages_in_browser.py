@@ -8,8 +8,10 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hostile import IDS, SHOWN, hostile_index
 from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, expect, sync_playwright
@@ -17,8 +19,9 @@ from werkzeug.serving import make_server
 
 from movierec_engine.api.app import create_app
 from movierec_engine.data.rating_scale import RatingScale
+from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.store import ArtifactStore, Slot
-from worlds import with_scale
+from worlds import small_index, with_scale
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -224,13 +227,12 @@ SCALES = {
 
 
 @pytest.fixture
-def of_scale(browser: Browser, tmp_path: Path) -> Iterator[Callable[[RatingScale], Page]]:
-    """`of_scale(scale)`: a page over data of this scale."""
+def of_index(browser: Browser, tmp_path: Path) -> Iterator[Callable[[RetrievalIndex], Page]]:
+    """`of_index(index)`: a page over an index."""
     with ExitStack() as ended:
 
-        def opened(scale: RatingScale) -> Page:
-            store = ArtifactStore(tmp_path / "scaled")
-            index = with_scale(hostile_index("ease"), scale)
+        def opened(index: RetrievalIndex) -> Page:
+            store = ArtifactStore(tmp_path / "store")
             store.publish(Slot("faiss_index", "camps", "ease", "cpu"), index.save, key="k", fingerprint="f00d")
             server = make_server("127.0.0.1", 0, create_app(store.root), threaded=True)
             thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -242,6 +244,12 @@ def of_scale(browser: Browser, tmp_path: Path) -> Iterator[Callable[[RatingScale
             return page
 
         yield opened
+
+
+@pytest.fixture
+def of_scale(of_index: Callable[[RetrievalIndex], Page]) -> Callable[[RatingScale], Page]:
+    """`of_scale(scale)`: a page over data of this scale."""
+    return lambda scale: of_index(with_scale(hostile_index("ease"), scale))
 
 
 @pytest.mark.parametrize(
@@ -304,6 +312,18 @@ def test_data_of_likes_offer_a_like_alone(of_scale: Callable[[RatingScale], Page
     like.press(" ")
     expect(like).to_have_attribute("aria-pressed", "false")
     expect(page.locator("#rated")).to_be_empty()
+
+
+def test_a_taste_is_shown_by_what_is_known_of_the_catalogue(of_index: Callable[[RetrievalIndex], Page]) -> None:
+    index = small_index()
+    columns = index.movies.to_pydict()
+    for lacking, headings in (({"year": [None] * 5}, ["Genres"]), ({"year": [None] * 5, "genres": [[]] * 5}, [])):
+        movies = pa.table(columns | lacking, schema=index.movies.schema)
+        page = of_index(replace(index, movies=movies))
+        page.goto("/users/7")
+        expect(page.locator("#history .card")).to_have_count(1)
+        expect(page.locator("#taste h3")).to_have_text(headings)
+        expect(page.get_by_role("heading", name="Taste")).to_be_visible(visible=bool(headings))
 
 
 def test_dials_genres_and_years_narrow_the_list_until_nothing_is_left(visit: Open) -> None:
