@@ -92,7 +92,7 @@ def _hydra(task: Callable[[DictConfig], None]) -> Callable[[], None]:
 
 
 def _told(error: BaseException, arguments: Sequence[str]) -> MovierecError:
-    """What stopped Hydra in one sentence: our own error, of `_hosts_folder`, or Hydra's."""
+    """The cause that stopped Hydra, in one sentence: our own error, of `_hosts_folder`, or Hydra's."""
     behind: BaseException | None = error
     while behind is not None:
         if isinstance(behind, MovierecError):

@@ -94,7 +94,7 @@ class _Erased:
 
 
 def _key(trained_model: str, erased: _Erased) -> str:
-    """Of a refitted model. trained_model: a reference."""
+    """Content key of a refitted model. trained_model: a reference."""
     return content_key("refit", trained_model, *([erased.number] if erased.people else []))
 
 

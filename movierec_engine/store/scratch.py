@@ -15,7 +15,7 @@ def new_folder(parent: Path) -> Path:
 
 
 def own_prefix() -> str:
-    """What the names of this process's own folders begin with."""
+    """Prefix of the names of this process's own folders."""
     return f"{place()}-{os.getpid()}-"
 
 

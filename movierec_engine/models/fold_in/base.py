@@ -112,7 +112,7 @@ class FoldInScorer(ABC):
         return scores
 
     def prior(self, histories: sparse.csr_matrix) -> Floats:
-        """What popularity adds to `scores` by the items of histories, which is no item's own: [n, n_items], or 0."""
+        """Part of `scores` that popularity adds and no item of the histories is a reason for: [n, n_items], or 0."""
         return np.zeros((1, 1), dtype=np.float32)
 
     def taste_contributions(

@@ -55,7 +55,7 @@ def mean_interactions(history: sparse.csr_matrix) -> float:
 
 
 def queries(histories: sparse.csr_matrix, r: Floats | None) -> sparse.csr_matrix:
-    """What item vectors are multiplied by: CSR [n, n_items + 1]; without a prior the histories, CSR [n, n_items]."""
+    """Query vectors: CSR [n, n_items + 1]; without a prior the histories, CSR [n, n_items]."""
     if r is None:
         return histories
     ends, (n, n_items) = histories.indptr[1:], histories.shape
