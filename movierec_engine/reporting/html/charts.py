@@ -13,10 +13,12 @@ from markupsafe import Markup
 from movierec_engine.reporting.html.scale import Scale, spread_out
 
 BEST, AMONG, BEHIND, BASELINE = "best", "among", "behind", "baseline"
-"""Roles of a model: diamond, filled circle, hollow circle and square."""
+"""Roles of a model: diamond, filled circle, hollow circle and square; a chart's note says what they mean in it."""
 
 SERIES = 10
 """Different lines, by colour and dash."""
+
+_PARTS = ("better", "equal", "worse")
 
 _ROW, _LINE, _CHARACTER = 30, 15, 7.2
 _LONGEST_NAME = 22
@@ -87,16 +89,14 @@ def dots(rows: Sequence[Dot], scale: Scale, axis: str, spoken: str) -> Markup:
 
 
 def splits(rows: Sequence[StackedBar], keys: tuple[str, str, str], axis: str, spoken: str) -> Markup:
-    """One bar a name, divided into three parts; keys: what the parts are, named above the first bar."""
+    """One bar a name, divided into three parts; keys: what the parts are, in a legend above that wraps."""
     height = _ROW * len(rows)
     scale = Scale(0, 100, 25)
     parts = [_x_axis(scale, height, axis, unit=" %")]
-    for key, place, side in zip(keys, ("0", "50%", "100%"), ("", "middle", "end"), strict=True):
-        parts.append(Markup('<text class="axis {}" x="{}" y="-10">{}</text>').format(side, place, key))
     for position, row in enumerate(rows):
         y, begin = _ROW * (position + 0.5), 0.0
         parts.append(_text(row.name, "-10", y, "end name"))
-        for number, (part, count) in enumerate(zip(("better", "equal", "worse"), row.parts, strict=True)):
+        for number, (part, count) in enumerate(zip(_PARTS, row.parts, strict=True)):
             share = count / max(sum(row.parts), 1)
             parts.append(
                 Markup('<rect class="part {}" x="{}" y="{:g}" width="{}" height="20"/>').format(
@@ -110,7 +110,11 @@ def splits(rows: Sequence[StackedBar], keys: tuple[str, str, str], axis: str, sp
                     )
                 )
             begin += share
-    return _svg(parts, height, (_TOP, 24, _BOTTOM, _width(row.name for row in rows)), spoken)
+    legend = Markup("").join(
+        Markup('<span class="{}">{}</span>').format(part, key) for part, key in zip(_PARTS, keys, strict=True)
+    )
+    plot = _svg(parts, height, (0, 24, _BOTTOM, _width(row.name for row in rows)), spoken)
+    return Markup('<p class="legend">{}</p>{}').format(legend, plot)
 
 
 def scatter(points: Sequence[Point], x_axis: str, y_axis: str, spoken: str) -> Markup:

@@ -15,7 +15,7 @@ from movierec_engine.pipeline.comparison import by_segment
 from movierec_engine.pipeline.reports import labels
 from movierec_engine.reporting import conclusions, numbers, words
 from movierec_engine.reporting.comparable import within
-from movierec_engine.reporting.html.charts import Dot, dots
+from movierec_engine.reporting.html.charts import AMONG, BASELINE, BEST, Dot, dots
 from movierec_engine.reporting.html.document import (
     Block,
     Cell,
@@ -42,6 +42,10 @@ _KINDS = {
     "popularity": ("popularity of items", words.popularity),
 }
 """Kinds with few segments, which get charts."""
+_MARKS = (
+    "Means over the segment's users with 95 % intervals, on one axis; diamond: the segment's highest mean, significant "
+    "or not; square: popularity; circles: the other models."
+)
 _EQUAL = 1e-9
 
 
@@ -141,7 +145,7 @@ def segment_section(ranking: Ranking, segments: Segments) -> Section:
                 SmallCharts(
                     f"By {title}: {_who_leads(of_kind)}",
                     tuple(_panels(ranking, of_kind, meaning)),
-                    "Same axis in every panel, marks as in the leaderboard; means over the segment's users.",
+                    _MARKS,
                 )
             )
     if segments.exceptions:
@@ -199,7 +203,7 @@ def _panels(ranking: Ranking, segments: Sequence[SegmentValues], meaning: Callab
     axis = metric_title(ranking.by_segment)
     for segment in segments:
         rows = [
-            Dot(model, ranking.role(model), value, low, high, numbers.score(value, 3))
+            Dot(model, _role(ranking, segment, model), value, low, high, numbers.score(value, 3))
             for model, (value, low, high) in segment.values.items()
         ]
         spoken = f"{axis} of {words.segment(segment.kind, segment.name)}: " + "; ".join(
@@ -208,6 +212,13 @@ def _panels(ranking: Ranking, segments: Sequence[SegmentValues], meaning: Callab
         yield SmallChart(
             words.sentence(segment.name), f"{meaning(segment.name)} · {_whom(segment)}", dots(rows, scale, axis, spoken)
         )
+
+
+def _role(ranking: Ranking, segment: SegmentValues, model: str) -> str:
+    """A model's role in the panel of a segment; none is the best where all have 0."""
+    if model == segment.best and segment.values[model][0] > 0:
+        return BEST
+    return BASELINE if ranking.report(model).model == conclusions.BASELINE else AMONG
 
 
 def _exception_table(ranking: Ranking, exceptions: Sequence[Exceptional]) -> Table:

@@ -64,3 +64,13 @@ def test_names_in_charts_are_text_even_where_there_is_one_value(chart: str) -> N
     assert not any(tag in chart for tag in ("<b>", "<i>", "<u>"))
     assert "&lt;b&gt;" in chart
     assert "nan" not in chart
+
+
+def test_what_the_parts_of_bars_are_stands_outside_of_the_drawing_where_it_wraps() -> None:
+    """Three long names above a phone's plot would be printed over one another."""
+    keys = ("hybrid_ensemble better", "equal", "hybrid_ensemble worse")
+
+    legend, drawing = splits([StackedBar("ease", (3, 2, 1))], keys, "share of the users", "spoken").split("<svg", 1)
+
+    assert all(f">{key}<" in legend for key in keys)
+    assert not any(f">{key}<" in drawing for key in keys)
