@@ -64,21 +64,23 @@ def _better(champion: str, tested: bool) -> str:
     return f"significantly better than {champion}" if tested else f"above {champion} by intervals that do not overlap"
 
 
-def _starred(tested: bool) -> str:
-    return "significantly better than the champion" if tested else "its interval lies above the champion's"
-
-
 def tiers(
-    rows: list[dict[str, Any]], kind: str, models: Mapping[str, str], metric: str, champion: str, tested: bool
+    rows: list[dict[str, Any]],
+    kind: str,
+    head: str,
+    models: Mapping[str, str],
+    metric: str,
+    champion: str,
+    tested: bool,
 ) -> charts.Chart:
-    """Dots with intervals: a group of rows for each segment, a row a model."""
+    """Dots with intervals: a group of rows for each segment, a row a model. head: the `conclusion` over all models."""
     segments = list(dict.fromkeys(row["segment"] for row in rows))
     users = {row["segment"]: row["users"] for row in rows}
     names = {one: f"{one} (n = {numbers.count(users[one])})" for one in segments}
     shown = [{**row, "group": names[row["segment"]]} for row in rows]
     subtitle = "; ".join(f"{one}: {words.tier(kind, one)}" for one in segments)
-    subtitle += f". n: users. Line: 95 % interval; ★: {_starred(tested)}"
-    title = charts.title(conclusion(kind, rows, champion, tested), subtitle, 58)
+    subtitle += f". n: users. Line: 95 % interval; ★: {_better(champion, tested)}"
+    title = charts.title(head, subtitle, 58)
     base = alt.Chart(charts.data(shown))
     axis = alt.Axis(labelLimit=charts.label_limit(170), ticks=False, domain=False)
     y = alt.Y("group:N", sort=list(names.values()), title=None, axis=axis)
@@ -109,9 +111,18 @@ def tiers(
 
 
 def differences(
-    rows: list[dict[str, Any]], kind: str, models: Mapping[str, str], metric: str, champion: str, tested: bool
+    rows: list[dict[str, Any]],
+    kind: str,
+    head: str,
+    models: Mapping[str, str],
+    metric: str,
+    champion: str,
+    tested: bool,
 ) -> charts.Chart:
-    """A row a segment, a column a model: its mean, shaded by the difference from the champion's."""
+    """A row a segment, a column a model: its mean, shaded by the difference from the champion's.
+
+    head: the `conclusion` over all models.
+    """
     segments = list(dict.fromkeys(row["segment"] for row in rows))
     if kind == "decade":
         segments = sorted(segments)
@@ -123,9 +134,9 @@ def differences(
     ]
     reach = max((abs(row["difference"]) for row in rows), default=0.0) or 1.0
     title = charts.title(
-        conclusion(kind, rows, champion, tested),
+        head,
         f"mean {metric} over the n users with such items in test; shade: how far above (blue) or below (orange) "
-        f"{champion}, the same scale in every row; ★: {_starred(tested)}",
+        f"{champion}, the same scale in every row; ★: {_better(champion, tested)}",
         charts.WIDE,
     )
     base = alt.Chart(charts.data(shown)).encode(

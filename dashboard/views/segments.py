@@ -1,5 +1,6 @@
 """Segments and fairness: for whom models are good, how evenly they show the catalogue, and what that costs."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ FEW = 30
 _TIERS = ("activity", "length", "gap", "popularity")
 """Kinds with few segments, which get charts of dots."""
 MOST_MODELS = 6
-"""Models that the page begins with, the champion and the baseline among them."""
+"""Models that the page begins with, the champion, the baseline, and whoever is better somewhere among them."""
 
 
 def page() -> None:
@@ -51,25 +52,41 @@ def page() -> None:
             st.info(f"No report here holds {shell.plain(everything.title)}; choose another metric or k.")
         else:
             champion = next((one for one in everything.ranked if one.served), everything.ranked[0])
-            chosen = _choose_models(everything, champion)
-            _by_kind(root, chosen, champion, answer)
+            compared = _compared(root, everything, champion)
+            chosen = _choose_models(everything, champion, compared)
+            _by_kind(root, everything, chosen, champion, compared, answer)
             _catalogue(root, snapshot, chosen)
             _new_users(root, seen, chosen)
             _dials(root, seen, chosen)
 
 
-def _choose_models(everything: Chosen, champion: Standing) -> Chosen:
-    """The models of the page: those that are chosen, the champion, and the baseline."""
+@dataclass(frozen=True)
+class _Compared:
+    """Every model of the set-up beside the champion."""
+
+    rows: list[dict[str, Any]]
+    """As `segments.beside` has them."""
+    tested: bool
+    """Whether the leads are tested user by user, or told from intervals."""
+
+
+def _compared(root: Path, everything: Chosen, champion: Standing) -> _Compared:
+    means = _segments({everything.labels[one.id]: one.folder for one in everything.standings}, everything.column)
+    leads, tested = _leads(root, everything, champion, means)
+    return _Compared(segments.beside(means, everything.labels[champion.id], leads), tested)
+
+
+def _choose_models(everything: Chosen, champion: Standing, compared: _Compared) -> Chosen:
+    """The models that are drawn: the champion, the baseline, and those that are chosen, at first whoever is better."""
     always = {everything.labels[one.id] for one in everything.ranked if one.id == champion.id or one.model == BASELINE}
     options = [name for one in everything.ranked if (name := everything.labels[one.id]) not in always]
-    usual = options[: MOST_MODELS - len(always)]
-    more = state.choose_many("Models", "shown", options, usual, explanation=_ALWAYS) if options else []
+    better = {row["model"] for row in compared.rows if row["lead"]}
+    usual = sorted(options, key=lambda name: name not in better)[: MOST_MODELS - len(always)]
+    explanation = f"Beside {numbers.listed(sorted(always))}, always drawn. Conclusions are over all models"
+    more = state.choose_many("Models drawn", "shown", options, usual, explanation=explanation) if options else []
     if BASELINE not in {one.model for one in everything.ranked}:
         st.caption(f"The baseline has not been measured in this set-up: `movierec train model={BASELINE}`.")
     return controls.narrowed(everything, [*always, *more])
-
-
-_ALWAYS = f"Beside the champion and {BASELINE}, which always stand here"
 
 
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)
@@ -97,22 +114,24 @@ def _reranking_tradeoff(root: str, data: str, seen: Signature) -> list[TradeoffC
     return segments.reranking_tradeoff(Path(root), data)
 
 
-def _by_kind(root: Path, chosen: Chosen, champion: Standing, answer: DeltaGenerator) -> None:
-    """answer: the place above the boxes for the conclusion."""
+def _by_kind(
+    root: Path, everything: Chosen, chosen: Chosen, champion: Standing, compared: _Compared, answer: DeltaGenerator
+) -> None:
+    """Charts of the chosen models, under conclusions over all.
+
+    answer: the place above the boxes for the conclusion over all kinds.
+    """
     st.header("Which users and items each model serves best")
-    folders = {chosen.labels[one.id]: one.folder for one in chosen.standings}
-    means = _segments(folders, chosen.column)
-    if not means:
+    if not compared.rows:
         shell.missing(
             "These reports have no readable metrics by segments of users and items.",
             f"movierec evaluate --model {chosen.standings[0].model}",
         )
         return
-    first = chosen.labels[champion.id]
-    leads, tested = _leads(root, chosen, champion, means)
-    rows = segments.beside(means, first, leads)
-    head, where = by_segment.verdict(rows, first, tested)
+    first, tested = everything.labels[champion.id], compared.tested
+    head, where = by_segment.verdict(compared.rows, first, tested)
     answer.markdown(f"## {shell.plain(head)}" + (f"\n\n{shell.plain(where)}" if where else ""))
+    rows = [row for row in compared.rows if row["model"] in chosen.models]
     few = sorted({str(row["segment"]) for row in rows if row["users"] < FEW})
     kinds = {str(row["kind"]) for row in rows}
     text = (
@@ -128,11 +147,16 @@ def _by_kind(root: Path, chosen: Chosen, champion: Standing, answer: DeltaGenera
         if tested
         else "★: its 95 % interval lies above; there are too many users, or too few files, to test each lead."
     )
+    if len(chosen.models) < len(everything.models):
+        text += f" Drawn: {len(chosen.models)} of the {len(everything.models)} models that the conclusions are over."
     if few:
         text += f" Under {FEW} users, which say little: {numbers.listed(few)}."
     st.caption(shell.plain(text))
     shown = (chosen.models, chosen.title, first, tested)
     segment = drill_down.choose_segment(rows)
+
+    def concluded(kind: str) -> str:
+        return by_segment.conclusion(kind, [row for row in compared.rows if row["kind"] == kind], first, tested)
 
     def draw(chart: charts.Chart, own: list[dict[str, Any]], kind: str) -> None:
         charts.draw(chart, own, f"segments-by-{kind}", drill_down.on_segment(kind, "segment"))
@@ -143,20 +167,20 @@ def _by_kind(root: Path, chosen: Chosen, champion: Standing, answer: DeltaGenera
     for place, kind in enumerate(kind for kind in _TIERS if kind in kinds):
         own = [row for row in rows if row["kind"] == kind]
         with columns[place % 2]:
-            draw(by_segment.tiers(own, kind, *shown), own, kind)
+            draw(by_segment.tiers(own, kind, concluded(kind), *shown), own, kind)
     for kind in ("genre", "decade"):
         if own := [row for row in rows if row["kind"] == kind]:
-            draw(by_segment.differences(own, kind, *shown), own, kind)
+            draw(by_segment.differences(own, kind, concluded(kind), *shown), own, kind)
 
 
-def _leads(root: Path, chosen: Chosen, champion: Standing, means: list[dict[str, Any]]) -> tuple[Leads, bool]:
+def _leads(root: Path, everything: Chosen, champion: Standing, means: list[dict[str, Any]]) -> tuple[Leads, bool]:
     """The leads over the champion, and whether they were tested; only what has a higher mean needs a test."""
-    first = chosen.labels[champion.id]
-    if max(one.users for one in chosen.standings) > SAMPLE_USERS:
+    first = everything.labels[champion.id]
+    if max(one.users for one in everything.standings) > SAMPLE_USERS:
         return segments.interval_leads(means, first), False
     found = set()
     for label, kinds_of in segments.contested(means, first).items():
-        verdicts = _verdicts(str(root), champion.id, chosen.standing(label).id, chosen.column, kinds_of)
+        verdicts = _verdicts(str(root), champion.id, everything.standing(label).id, everything.column, kinds_of)
         if not verdicts:
             return segments.interval_leads(means, first), False
         found |= {(label, kind, segment) for kind, segment, won in verdicts if won}

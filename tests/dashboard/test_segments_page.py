@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_reading import drawn, text
+from page_reading import drawn, text, titles
 from streamlit.testing.v1 import AppTest
 
 from dashboard.plots import by_segment
@@ -15,19 +15,24 @@ from movierec_engine.store import ArtifactStore, Slot
 Open = Callable[..., AppTest]
 
 
-def add_models(store: ArtifactStore, *models: str) -> None:
-    """Further reports of the known store: ease's, under other names and better by as much as they come earlier."""
+def add_models(store: ArtifactStore, *models: str, as_popularity: str = "") -> None:
+    """Further reports of the known store: ease's, under other names and better by as much as they come earlier.
+
+    as_popularity: the one whose segments are those of popularity.
+    """
     slot = Slot("evaluation_report", "tiny", "ease", "cpu")
-    ease = store.require(slot)
+    ease, popularity = store.require(slot), store.require(Slot("evaluation_report", "tiny", "popularity", "cpu"))
     content = json.loads((ease.folder / "report.json").read_text())
     for place, model in enumerate(models):
         trained = store.publish(Slot("trained_model", "tiny", model, "cpu"), str, key="k", fingerprint=ease.fingerprint)
         score = content["metrics"]["ndcg@2"] + 0.1 - 0.01 * place
         own = content | {"model": model, "metrics": content["metrics"] | {"ndcg@2": score}}
 
-        def write(folder: Path, own: dict[str, Any] = own) -> None:
+        def write(folder: Path, own: dict[str, Any] = own, model: str = model) -> None:
             for name in ease.files:
                 (folder / name).write_bytes((ease.folder / name).read_bytes())
+            if model == as_popularity:
+                (folder / "segments.parquet").write_bytes((popularity.folder / "segments.parquet").read_bytes())
             (folder / "report.json").write_text(json.dumps(own))
 
         parents = {**{kind: store.resolve(one) for kind, one in ease.parents.items()}, "trained_model": trained}
@@ -46,6 +51,25 @@ def test_champion_and_baseline_stand_in_whatever_else_is_chosen(visit: Open, dam
 
     assert shown() == {"ease", "popularity", *others[:4]}
     assert shown(shown="item_cf") == {"ease", "popularity", "item_cf"}
+
+
+@pytest.mark.slow
+def test_conclusions_are_over_models_that_are_not_drawn_and_who_is_better_is_drawn_first(
+    visit: Open, damaged: ArtifactStore
+) -> None:
+    """item_cf, the seventh by the metric, is better than ease for Drama, as popularity is."""
+    add_models(damaged, "als", "gmf", "svd", "mlp", "ncf", "gf_cf", "item_cf", as_popularity="item_cf")
+
+    first = visit(damaged, "segments")
+    assert {row["model"] for row in drawn(first, "By genre") if "model" in row} == {
+        *("ease", "popularity", "item_cf", "als", "gmf", "svd"),
+    }
+    without = visit(damaged, "segments", shown="als")
+    assert {row["model"] for row in drawn(without, "By genre") if "model" in row} == {"ease", "popularity", "als"}
+    assert "Drawn: 3 of the 9 models that the conclusions are over." in text(without)
+    for page in (first, without):
+        assert "item_cf for Drama movies" in text(page)
+        assert any(title.startswith("By genre: item_cf is above ease") for title in titles(page))
 
 
 def test_the_verdict_stands_above_the_boxes(visit: Open, known: ArtifactStore) -> None:
