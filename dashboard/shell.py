@@ -17,6 +17,11 @@ REFRESH_SECONDS = 5
 READ_ONLY = "This dashboard is read-only (MOVIEREC_DASHBOARD_READ_ONLY), so it keeps no views and pins no notes."
 
 
+_LINKED = re.compile(r"((?<=[-.\w+])@(?=[-\w]+\.[-\w])|https?://|www(?=\.))", re.IGNORECASE)
+_WORD_JOINER = "\u2060"
+"""Without width: addresses are made links after escapes are undone, so that they have to be parted."""
+
+
 def may_write() -> bool:
     """Whether visitors may keep views and pin notes: not where MOVIEREC_DASHBOARD_READ_ONLY is set, but to 0 or no."""
     return os.environ.get("MOVIEREC_DASHBOARD_READ_ONLY", "").strip().lower() in ("", "0", "no", "false")
@@ -24,7 +29,8 @@ def may_write() -> bool:
 
 def plain(text: object) -> str:
     """Text that Markdown shows as it is, with no markup, link, formula, icon or HTML."""
-    return re.sub(r"([!\"#$&*.:<>?@\[\\\]^_`{|}~])", r"\\\1", " ".join(str(text).split()))
+    unlinked = _LINKED.sub(rf"\1{_WORD_JOINER}", " ".join(str(text).split()))
+    return re.sub(r"([!\"#$&*.:<>?@\[\\\]^_`{|}~])", r"\\\1", unlinked)
 
 
 def sentence(text: str) -> str:
