@@ -10,7 +10,7 @@ ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:  # Streamlit puts this file's folder there, wherever it is started from
     sys.path.insert(0, ROOT)
 
-from dashboard import browser, kept_views, print_view, shell, state, style  # noqa: E402
+from dashboard import browser, kept_views, print_view, shell, state, style, wording  # noqa: E402
 from dashboard.queries.store_files import store_problems, store_root  # noqa: E402
 from dashboard.views import (  # noqa: E402
     compare,
@@ -24,6 +24,7 @@ from dashboard.views import (  # noqa: E402
     tradeoffs,
     training,
 )
+from movierec_engine.data.nouns import MOVIES  # noqa: E402
 from movierec_engine.errors import StoreError  # noqa: E402
 from movierec_engine.store import ArtifactStore  # noqa: E402
 
@@ -60,6 +61,7 @@ else:
     with st.container(horizontal=True, horizontal_alignment="right", key="page-bar"):
         kept_views.bar(store_root(), page, by_path)
         print_view.button()
+wording.speak_of(MOVIES)  # until the page knows its data set
 page.run()
 with said:
     if opened:

@@ -7,8 +7,8 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import state
-from dashboard.queries import leaderboard, pairs, reports
+from dashboard import state, wording
+from dashboard.queries import data, leaderboard, pairs, reports
 from dashboard.queries.leaderboard import Standing
 from dashboard.queries.reports import Snapshot
 from dashboard.queries.versions import ReportVersion, version_labels, versions_in
@@ -89,6 +89,7 @@ def choose_reports(
     groups = leaderboard.groups(snapshot)
     with bar or new_bar():
         group = _choose_setup(groups)
+        wording.speak_of(data.nouns(snapshot.root, group.data))
         measured = {name: k for name, k in leaderboard.metrics(snapshot, group).items() if suits(metrics()[name])}
         if not measured:
             st.info("The reports of this set-up hold no ranking metrics.")

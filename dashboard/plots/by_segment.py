@@ -7,6 +7,7 @@ import altair as alt
 
 from dashboard import charts
 from dashboard.charts import Row
+from dashboard.wording import say
 from movierec_engine.reporting import numbers, words
 
 _NAMED = 3
@@ -47,7 +48,7 @@ def verdict(rows: Sequence[Row], champion: str, tested: bool) -> tuple[str, str]
     leads: dict[str, list[str]] = {}
     for row in rows:
         if row["lead"]:
-            leads.setdefault(row["model"], []).append(words.segment(row["kind"], row["segment"]))
+            leads.setdefault(row["model"], []).append(_segment(row["kind"], row["segment"]))
     better = _better(champion, tested)
     if not leads:
         return f"No model is {better} in any of {numbers.counted(total, 'segment')}.", ""
@@ -58,6 +59,11 @@ def verdict(rows: Sequence[Row], champion: str, tested: bool) -> tuple[str, str]
     ]
     head = f"No single winner: {champion} loses in {lost} of {numbers.counted(total, 'segment')}."
     return head, f"{words.sentence(better)}: {'; '.join(parts)}."
+
+
+def _segment(kind: str, name: str) -> str:
+    """A segment's name within a sentence, whose genre stays as it is."""
+    return name.join(say(part) for part in words.segment(kind, name).split(name))
 
 
 def _better(champion: str, tested: bool) -> str:

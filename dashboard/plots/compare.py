@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from dashboard import charts
 from dashboard.charts import Row
 from dashboard.queries.pairs import Overlap, Values
+from dashboard.wording import say
 from movierec_engine.evaluation.comparison import Verdict
 from movierec_engine.evaluation.metrics import less_is_better, metric_title
 from movierec_engine.pipeline.comparison import SegmentVerdict
@@ -185,16 +186,16 @@ def overlap_rows(overlap: Overlap, k: int) -> list[dict[str, Any]]:
 
 def overlaps(rows: list[dict[str, Any]], overlap: Overlap, names: tuple[str, str], k: int) -> charts.Chart:
     shared = float(overlap.shared.mean())
-    head = f"Their lists share {shared * k:.1f} of {k} movies on average"
+    head = f"Their lists share {shared * k:.1f} of {k} {say('movies')} on average"
     subtitle = f"overlap@{k} {numbers.percent(shared)}; further right: more alike"
     if len(overlap.shared) < overlap.users:
         subtitle += f". Over a sample of {len(overlap.shared):,} of the {overlap.users:,} users"
     bars = alt.Chart(charts.data(rows)).mark_bar(color=charts.GREY)
     return bars.encode(
-        x=alt.X("shared:O", title=f"Movies in both of a user's lists of {k}", axis=alt.Axis(labelAngle=0)),
+        x=alt.X("shared:O", title=say(f"Movies in both of a user's lists of {k}"), axis=alt.Axis(labelAngle=0)),
         y=alt.Y("users:Q", title="Users"),
         tooltip=[
-            alt.Tooltip("shared:O", title="Shared movies"),
+            alt.Tooltip("shared:O", title=say("Shared movies")),
             alt.Tooltip("users:Q", title="Users", format=","),
         ],
     ).properties(title=charts.title(head, subtitle, 58), height=400)

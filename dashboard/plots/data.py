@@ -7,6 +7,7 @@ import altair as alt
 
 from dashboard import charts
 from dashboard.queries.data import PARTS, Lorenz
+from dashboard.wording import say
 from movierec_engine.reporting import numbers
 
 PART_HUES = {
@@ -24,23 +25,22 @@ def rating_rows(counts: Sequence[tuple[float, int]]) -> list[dict[str, Any]]:
     return [{"rating": f"{rating:g}", "ratings": count, "share": count / total} for rating, count in counts]
 
 
-def ratings(rows: list[dict[str, Any]]) -> charts.Chart:
+def ratings(rows: list[dict[str, Any]], of: str) -> charts.Chart:
+    """Bars of how often each rating was given; of: what it is called, such as rating."""
     top = max(rows, key=lambda row: row["ratings"])
-    mean = sum(float(row["rating"]) * row["share"] for row in rows)
+    mean, name = sum(float(row["rating"]) * row["share"] for row in rows), of.capitalize()
     title = charts.title(
-        f"The commonest rating is {top['rating']} ({numbers.percent(top['share'], 0)}); the mean is {mean:.2f}", "", 58
+        f"The commonest {of} is {top['rating']} ({numbers.percent(top['share'], 0)}); the mean is {mean:.2f}", "", 58
     )
     return (
         alt.Chart(charts.data(rows))
         .mark_bar(color=charts.HUES[1])
         .encode(
-            x=alt.X(
-                "rating:N", sort=[row["rating"] for row in rows], title="Rating, stars", axis=alt.Axis(labelAngle=0)
-            ),
-            y=alt.Y("ratings:Q", title="Ratings", axis=alt.Axis(format="~s")),
+            x=alt.X("rating:N", sort=[row["rating"] for row in rows], title=name, axis=alt.Axis(labelAngle=0)),
+            y=alt.Y("ratings:Q", title=say("Ratings"), axis=alt.Axis(format="~s")),
             tooltip=[
-                alt.Tooltip("rating:N", title="Rating"),
-                alt.Tooltip("ratings:Q", title="Ratings", format=","),
+                alt.Tooltip("rating:N", title=name),
+                alt.Tooltip("ratings:Q", title=say("Ratings"), format=","),
                 alt.Tooltip("share:Q", title="Share", format=".1%"),
             ],
         )
@@ -59,7 +59,8 @@ def tail_rows(tails: Sequence[Lorenz]) -> list[dict[str, Any]]:
 def long_tails(tails: Sequence[Lorenz]) -> charts.Chart:
     """Share of the ratings that the most active users, and the most popular movies, have."""
     head = "; ".join(
-        f"the top 10 % of the {tail.of} have {numbers.percent(tail.first(0.1), 0)} of the ratings" for tail in tails
+        f"the top 10 % of the {tail.of} have {numbers.percent(tail.first(0.1), 0)} of the {say('ratings')}"
+        for tail in tails
     )
     percent = alt.Axis(format=".0%")
     hues = alt.Scale(domain=[tail.of for tail in tails], range=[charts.HUES[1], charts.HUES[0]][: len(tails)])
@@ -69,8 +70,8 @@ def long_tails(tails: Sequence[Lorenz]) -> charts.Chart:
     return alt.layer(
         even.mark_line(strokeDash=[4, 4], color=charts.QUIET, strokeWidth=1).encode(x="x:Q", y="y:Q"),
         lines.encode(
-            x=alt.X("share:Q", title="Share of the users, or movies, most ratings first", axis=percent),
-            y=alt.Y("ratings:Q", title="Share of all ratings", axis=percent),
+            x=alt.X("share:Q", title=say("Share of the users, or movies, most ratings first"), axis=percent),
+            y=alt.Y("ratings:Q", title=say("Share of all ratings"), axis=percent),
             color=alt.Color("of:N", scale=hues, legend=legend),
             strokeDash=alt.StrokeDash(
                 "of:N", scale=alt.Scale(domain=hues.domain, range=[[1, 0], [6, 3]]), legend=legend
@@ -78,7 +79,7 @@ def long_tails(tails: Sequence[Lorenz]) -> charts.Chart:
             tooltip=[
                 alt.Tooltip("of:N", title="Of"),
                 alt.Tooltip("share:Q", title="Share", format=".0%"),
-                alt.Tooltip("ratings:Q", title="Ratings", format=".1%"),
+                alt.Tooltip("ratings:Q", title=say("Ratings"), format=".1%"),
             ],
         ),
     ).properties(title=charts.title(head[:1].upper() + head[1:], "dashed: all the same", 58), height=400)
@@ -90,7 +91,8 @@ def activity(rows: list[dict[str, Any]], tail: Lorenz, hue: str) -> charts.Chart
         {**row, "bin": f"{row['from']}" if row["from"] == row["to"] else f"{row['from']:,}–{row['to']:,}"}
         for row in rows
     ]
-    head = f"Half of the {tail.of} have at most {numbers.count(tail.median)} ratings, the top one {tail.largest:,}"
+    most = f"at most {numbers.count(tail.median)} {say('ratings')}, the top one {tail.largest:,}"
+    head = f"Half of the {tail.of} have {most}"
     return (
         alt.Chart(charts.data(shown))
         .mark_bar(color=hue)
@@ -98,12 +100,12 @@ def activity(rows: list[dict[str, Any]], tail: Lorenz, hue: str) -> charts.Chart
             x=alt.X(
                 "bin:N",
                 sort=[row["bin"] for row in shown],
-                title="Ratings (bins that double)",
+                title=say("Ratings (bins that double)"),
                 axis=alt.Axis(labelAngle=-35),
             ),
             y=alt.Y("count:Q", title=tail.of.capitalize(), axis=alt.Axis(format="~s")),
             tooltip=[
-                alt.Tooltip("bin:N", title="Ratings"),
+                alt.Tooltip("bin:N", title=say("Ratings")),
                 alt.Tooltip("count:Q", title=tail.of.capitalize(), format=","),
             ],
         )
@@ -122,13 +124,13 @@ def timeline(rows: list[dict[str, Any]], step: str, head: str, boundaries: Seque
         .mark_bar(stroke=None)
         .encode(
             x=alt.X("start:T", timeUnit=_UNITS[step], title=f"Time, a bar a {step}"),
-            y=alt.Y("ratings:Q", title=f"Ratings a {step}", stack="zero", axis=alt.Axis(format="~s")),
+            y=alt.Y("ratings:Q", title=say(f"Ratings a {step}"), stack="zero", axis=alt.Axis(format="~s")),
             color=alt.Color("part:N", scale=scale, legend=legend),
             order=alt.Order("place:Q"),
             tooltip=[
                 alt.Tooltip("start:T", title="From"),
                 alt.Tooltip("part:N", title="Part"),
-                alt.Tooltip("ratings:Q", title="Ratings", format=","),
+                alt.Tooltip("ratings:Q", title=say("Ratings"), format=","),
             ],
         )
     )
@@ -180,9 +182,9 @@ def versions(rows: list[dict[str, Any]]) -> charts.Chart:
     first, last = rows[0], rows[-1]
     change = last["ratings"] - first["ratings"]
     head = (
-        f"From the oldest version here to the newest: {change:+,} ratings"
+        f"From the oldest version here to the newest: {change:+,} {say('ratings')}"
         if change
-        else "All versions here have as many ratings"
+        else say("All versions here have as many ratings")
     )
     return (
         alt.Chart(charts.data(rows))
@@ -194,12 +196,12 @@ def versions(rows: list[dict[str, Any]]) -> charts.Chart:
                 title="Version, oldest first",
                 axis=alt.Axis(labelAngle=-35, labelLimit=120),
             ),
-            y=alt.Y("ratings:Q", title="Ratings", scale=alt.Scale(zero=False), axis=alt.Axis(format="~s")),
+            y=alt.Y("ratings:Q", title=say("Ratings"), scale=alt.Scale(zero=False), axis=alt.Axis(format="~s")),
             tooltip=[
                 alt.Tooltip("made:N", title="Made"),
-                alt.Tooltip("ratings:Q", title="Ratings", format=","),
+                alt.Tooltip("ratings:Q", title=say("Ratings"), format=","),
                 alt.Tooltip("users:Q", title="Users", format=","),
-                alt.Tooltip("movies:Q", title="Movies", format=","),
+                alt.Tooltip("movies:Q", title=say("Movies"), format=","),
             ],
         )
         .properties(title=charts.title(head, "", charts.WIDE), height=360)

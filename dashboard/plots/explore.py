@@ -11,6 +11,7 @@ from dashboard import charts
 from dashboard.charts import Row
 from dashboard.queries.indices import Reason, SearchableIndex
 from dashboard.queries.movie_map import MovieMap
+from dashboard.wording import say
 from movierec_engine.reporting import numbers
 
 OTHER = "other"
@@ -48,7 +49,7 @@ def conclusion(drawn: MovieMap, history: Sequence[int], listed: Mapping[str, Seq
     """Sentence on where the lists lie: the movies nearer to the history's centre than half of the map is."""
     own = drawn.highlighted(list(history))
     if not own or not listed:
-        return "Movies that the same people watch lie close together"
+        return say("Movies that the same people have lie close together")
     centre = drawn.place[own].mean(axis=0)
     middle = float(np.median(np.linalg.norm(drawn.place[drawn.items] - centre, axis=1)))
     parts = []
@@ -56,7 +57,7 @@ def conclusion(drawn: MovieMap, history: Sequence[int], listed: Mapping[str, Seq
         placed = drawn.highlighted(list(items))
         near = sum(float(np.linalg.norm(drawn.place[item] - centre)) < middle for item in placed)
         parts.append(f"{near} of {len(placed)} from {model}")
-    return f"Near this person's own movies lie {numbers.listed(parts)}"
+    return say("Near this person's own movies lie ") + numbers.listed(parts)
 
 
 def movie_map(
@@ -71,20 +72,21 @@ def movie_map(
     """Genres coloured; rings are the history, large filled marks the lists."""
     share = numbers.percent(drawn.explained, 0)
     total = len(found.titles)
-    shown = f"the {len(drawn.items):,} most popular of {total:,} movies" if len(drawn.items) < total else "all movies"
+    all_of_them = len(drawn.items) == total
+    shown = say("all movies" if all_of_them else f"the {len(drawn.items):,} most popular of {total:,} movies")
     title = charts.title(
         conclusion(drawn, history, listed),
         f"{shown}; the two directions in which embeddings differ most, which show {share} of their variance. "
-        "Near: half of the map is further from the centre of the person's movies. Drag and scroll to wander",
+        + say("Near: half of the map is further from the centre of the person's movies. Drag and scroll to wander"),
         charts.WIDE,
     )
     domain = [*genres, OTHER]
     x = alt.X("x:Q", title="First principal component of the embeddings", axis=alt.Axis(format=".2~f"))
     y = alt.Y("y:Q", title="Second principal component", axis=alt.Axis(format=".2~f"))
     tooltip = [
-        alt.Tooltip("title:N", title="Movie"),
+        alt.Tooltip("title:N", title=say("Movie")),
         alt.Tooltip("genres:N", title="Genres"),
-        alt.Tooltip("ratings:Q", title="Train ratings", format=","),
+        alt.Tooltip("ratings:Q", title=say("Train ratings"), format=","),
     ]
     faint = 0.5 if history else 0.65
     dots = (
@@ -96,7 +98,7 @@ def movie_map(
             color=alt.Color(
                 "genre:N",
                 scale=alt.Scale(domain=domain, range=[*charts.HUES[: len(genres)], charts.GREY]),
-                legend=charts.model_legend(7),
+                legend=charts.model_legend(7) if genres else None,
             ),
             opacity=alt.condition(alt.datum.genre == OTHER, alt.value(0.18), alt.value(faint)),
             tooltip=tooltip,
@@ -148,15 +150,15 @@ def joined(rows: list[dict[str, Any]], models: Sequence[str], person: str) -> ch
     shared = {row["movie_id"] for row in rows if row["shared"]}
     total = len({row["movie_id"] for row in rows})
     hits = {row["movie_id"] for row in rows if row["in_test"]}
-    head = f"{len(shared)} of {total} movies that {person} gets stand in more than one list"
+    head = f"{len(shared)} of {total} {say('movies')} that {person} gets stand in more than one list"
     if hits:
-        head += f"; {numbers.counted(len(hits), 'movie')} in the test part"
+        head += f"; {say(numbers.counted(len(hits), 'movie'))} in the test part"
     deepest = max(row["rank"] for row in rows)
     base = alt.Chart(charts.data(rows))
     x = alt.X("model:N", sort=list(models), title=None, axis=alt.Axis(orient="top", labelAngle=0))
     y = alt.Y("rank:Q", title="Place", scale=alt.Scale(domain=[deepest + 0.5, 0.5]), axis=alt.Axis(tickMinStep=1))
     tooltip = [
-        alt.Tooltip("title:N", title="Movie"),
+        alt.Tooltip("title:N", title=say("Movie")),
         alt.Tooltip("model:N", title="Model"),
         alt.Tooltip("rank:Q", title="Place"),
         alt.Tooltip("in_test:N", title="In the test part"),
@@ -169,7 +171,7 @@ def joined(rows: list[dict[str, Any]], models: Sequence[str], person: str) -> ch
         base.mark_point(size=70, filled=True, opacity=1).encode(x=x, y=y, color=color, tooltip=tooltip),
         names.encode(x=x, y=y, text="title:N", color=alt.value(charts.ink()), tooltip=tooltip),
     ).properties(
-        title=charts.title(head, "line: the same movie; green: in the test part", charts.WIDE),
+        title=charts.title(head, say("line: the same movie; green: in the test part"), charts.WIDE),
         height=34 * deepest + 110,
     )
 
@@ -205,7 +207,7 @@ def reasons(rows: list[dict[str, Any]], reason: Reason, model: str, movie: str) 
     how = (
         f"exact terms of the score; the part that does not depend on the history adds {reason.base:+.3g}"
         if reason.exact
-        else "score lost if that movie were removed from the history; such effects overlap"
+        else say("score lost if that movie were removed from the history; such effects overlap")
     )
     head = f"{model} recommends {movie} most of all because of {first['movie']}"
     if first["adds"] <= 0:
@@ -227,7 +229,7 @@ def reasons(rows: list[dict[str, Any]], reason: Reason, model: str, movie: str) 
             ),
             color=alt.condition(alt.datum.adds > 0, alt.value(charts.SECOND), alt.value(charts.FIRST)),
             tooltip=[
-                alt.Tooltip("movie:N", title="Movie of the history"),
+                alt.Tooltip("movie:N", title=say("Movie of the history")),
                 alt.Tooltip("adds:Q", title="Adds", format="+.4f"),
             ],
         )

@@ -9,6 +9,7 @@ from dashboard import charts
 from dashboard.charts import Row
 from dashboard.plots.point_names import point_names
 from dashboard.queries.segments import LorenzCurve, TradeoffCurve
+from dashboard.wording import say
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.reporting import numbers, words
 from movierec_engine.reporting.conclusions import ends_sentence
@@ -51,7 +52,7 @@ def lorenz(exposures: Mapping[str, LorenzCurve], models: Mapping[str, str], k: i
     first = exposures[ordered[0]]
     head = f"{ordered[0]} spreads its lists most evenly: "
     head += f"{numbers.percent(first.shown / first.items, 0)} of the catalogue is shown"
-    return chart.properties(title=charts.title(head, "dashed: every movie shown equally often", 58), height=460)
+    return chart.properties(title=charts.title(head, say("dashed: every movie shown equally often"), 58), height=460)
 
 
 def list_shares(rows: list[dict[str, Any]], models: Mapping[str, str], k: int) -> charts.Chart:
@@ -118,7 +119,7 @@ def novelty(rows: list[dict[str, Any]], models: Mapping[str, str], metric: str, 
 
     x = alt.X(
         "novelty:Q",
-        title=f"{other}, bits: further right, less known movies",
+        title=f"{other}, bits: further right, less known {say('movies')}",
         scale=alt.Scale(domain=[left, right], nice=False),
     )
     y = alt.Y("score:Q", title=f"{metric} on test", scale=alt.Scale(domain=[low, high], nice=False))
@@ -173,13 +174,14 @@ def fold_in(rows: list[dict[str, Any]], models: Mapping[str, str]) -> charts.Cha
     )
     title = charts.title(
         head,
-        "line: fold-in by history length (last point: all movies); dashed: trained on them as well; dotted: popularity",
+        f"line: fold-in by history length (last point: all {say('movies')}); dashed: trained on them as well; dotted: "
+        "popularity",
         charts.WIDE,
     )
     color = charts.model_color(models, charts.model_legend())
     x = alt.X(
         "known:Q",
-        title="Movies in the history (log scale, at the right end all)",
+        title=say("Movies in the history (log scale, at the right end all)"),
         scale=alt.Scale(type="log", base=2, nice=False, domain=[0.9, largest * 1.1]),
         axis=alt.Axis(values=sorted({row["known"] for row in curve}), format="d"),
     )
@@ -187,7 +189,7 @@ def fold_in(rows: list[dict[str, Any]], models: Mapping[str, str]) -> charts.Cha
     tooltip = [
         alt.Tooltip("model:N", title="Model"),
         alt.Tooltip("source:N", title="Knows by"),
-        alt.Tooltip("known:Q", title="Movies"),
+        alt.Tooltip("known:Q", title=say("Movies")),
         alt.Tooltip("value:Q", title="NDCG@10", format=".4f"),
         alt.Tooltip("low:Q", title="95 % from", format=".4f"),
         alt.Tooltip("high:Q", title="95 % to", format=".4f"),

@@ -4,6 +4,7 @@ Every answer is aggregated in DuckDB; no row of the data leaves it. A version ne
 the answers, and what two charts need is asked for once.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ from typing import Any
 import numpy as np
 
 from dashboard.queries.parquet import arrays, columns, query, records, rows
-from dashboard.queries.store_files import folders, slot_of, store_at
+from dashboard.queries.store_files import folders, newest, slot_of, store_at
+from movierec_engine.data.interactions import EARLY
+from movierec_engine.data.likes import tell_a_scale
+from movierec_engine.data.nouns import MOVIES, Nouns, nouns_of_titles
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.drift import COUNTS_FILE
 from movierec_engine.store import Artifact, kinds
@@ -72,6 +76,11 @@ def data_sets(root: Path) -> list[str]:
     return [name for _, name in sorted(found, reverse=True)]
 
 
+def nouns(root: Path, data: str) -> Nouns:
+    """What a data set calls its items, as its newest titles have it."""
+    return next((nouns_of_titles(made.facts) for made in newest(root, kinds.RAW_MOVIES, data)), MOVIES)
+
+
 def versions(root: Path, kind: str, data: str) -> list[Artifact]:
     """The newest PER_SLOT readable versions of a data set, newest first."""
     store, found = store_at(root), []
@@ -113,6 +122,17 @@ def rating_counts(folder: Path) -> list[tuple[float, int]]:
         start = low + width * min(int((rating - low) / width), 19)
         bins[round(start, 4)] = bins.get(round(start, 4), 0) + int(count)
     return sorted(bins.items())
+
+
+def are_likes(counts: Sequence[tuple[float, int]], config: Mapping[str, Any]) -> bool:
+    """Whether there are no ratings of a scale, but likes, which are all equal, or counts, such as of plays.
+
+    counts: as of `rating_counts`. config: of the version.
+    """
+    if not counts or config.get("rating_min") or config.get("rating_max"):
+        return False
+    values, times = zip(*counts, strict=True)
+    return not tell_a_scale(np.array(values), np.array(times))
 
 
 def ratings_of_each(folder: Path, column: str) -> Each | None:
@@ -158,13 +178,12 @@ def long_tail(of_each: Each, name: str) -> tuple[Lorenz, list[dict[str, Any]]]:
 def timeline(path: Path) -> tuple[str, list[dict[str, Any]]]:
     """The step (such as month) and the rows by it, ordered: start, part (of a split), ratings. At most PERIODS steps.
 
-    Empty where the file cannot be read, or where all timestamps are the same, as in data without any.
+    Empty where the file cannot be read, has no times, or all of them are the same.
     """
-    where = str(path)
-    span = query("SELECT min(timestamp), max(timestamp) FROM parquet_file(?)", where)
-    if not span or span[0][0] is None or span[0][0] == span[0][1]:
+    where, ends = str(path), _ends(path)
+    if ends is None or ends[1] < EARLY or ends[0] == ends[1]:
         return "", []
-    seconds = span[0][1] - span[0][0]
+    seconds = ends[1] - ends[0]
     step = next((name for name, length in zip(_STEPS, _SECONDS, strict=True) if seconds / length <= PERIODS), "year")
     part = "part" if "part" in columns(path) else "'ratings'"
     seconds = _SECONDS[0] if step == "hour" else _SECONDS[1]  # every step is of whole hours, or of whole days
@@ -181,14 +200,29 @@ def timeline(path: Path) -> tuple[str, list[dict[str, Any]]]:
     return step, found or []
 
 
+def has_times(path: Path) -> bool:
+    """False for a file of ratings whose timestamps are no times, but all 0, or places in an order (`EARLY`)."""
+    ends = _ends(path)
+    return ends is not None and ends[1] >= EARLY
+
+
+def _ends(path: Path) -> tuple[int, int] | None:
+    """The smallest and the largest timestamp; None when there are none to read."""
+    found = query("SELECT min(timestamp), max(timestamp) FROM parquet_file(?)", str(path))
+    return (found[0][0], found[0][1]) if found and found[0][0] is not None else None
+
+
 def part_spans(folder: Path) -> list[dict[str, Any]]:
-    """Each part of a split: rows, users, movies (estimated where there are over EXACT_ROWS), first and last day."""
+    """Each part of a split: rows, users, movies (estimated where there are over EXACT_ROWS), first and last day.
+
+    The days are None where the data have no times.
+    """
+    day = "strftime(make_timestamp({}(timestamp) * 1000000), '%Y-%m-%d')" if has_times(folder / SPLIT_FILE) else "NULL"
     distinct = "approx_count_distinct({})" if rows(folder / SPLIT_FILE) > EXACT_ROWS else "count(DISTINCT {})"
     found = records(
         f"""SELECT part, count(*) AS rows, {distinct.format("user_id")} AS users,
                    {distinct.format("movie_id")} AS movies,
-                  strftime(make_timestamp(min(timestamp) * 1000000), '%Y-%m-%d') AS first,
-                  strftime(make_timestamp(max(timestamp) * 1000000), '%Y-%m-%d') AS last
+                  {day.format("min")} AS first, {day.format("max")} AS last
            FROM parquet_file(?) GROUP BY part""",
         str(folder / SPLIT_FILE),
     )

@@ -16,7 +16,7 @@ from dashboard.queries.data import SPLIT_FILE
 from dashboard.queries.parquet import records
 from dashboard.queries.store_files import folders, slot_folders, slot_of, store_at, wanted_first
 from movierec_engine.data.id_map import IdMap, PublicId
-from movierec_engine.data.nouns import MOVIES, Nouns, called, nouns_of_titles
+from movierec_engine.data.nouns import MOVIES, Nouns, nouns_of_titles
 from movierec_engine.data.written_ids import escaped, parsed_id, split, unescaped
 from movierec_engine.errors import DataError, StoreError
 from movierec_engine.feedback import UserState
@@ -54,10 +54,6 @@ class IndexVersion:
     """Whether it is a measured version refitted on all interactions, so that it knows the test part."""
     nouns: Nouns = MOVIES
     """What the data set calls one item, and several."""
-
-    def say(self, text: str) -> str:
-        """A text about movies in the words of the data set."""
-        return called(text, self.nouns)
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,7 @@ from dashboard.queries.pairs import Overlap, PairedUsers
 from dashboard.queries.parquet import SAMPLE_USERS
 from dashboard.queries.store_files import store_at
 from dashboard.views import drill_down
+from dashboard.wording import say
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.comparison import Verdict
@@ -283,7 +284,9 @@ def _examples(
     for column, standing, name in zip(columns, both, names, strict=True):
         rows = _list(standing.folder, movies, user, chosen.k)
         hits = sum(row["hit"] for row in rows)
-        shown = [{"Rank": r["rank"], "Movie": r["title"], "In the test part": "✓" if r["hit"] else ""} for r in rows]
+        shown = [
+            {"Rank": r["rank"], say("Movie"): r["title"], "In the test part": "✓" if r["hit"] else ""} for r in rows
+        ]
         with column:
             st.markdown(
                 f"**{shell.plain(name)}** for user {shell.plain(user)}: {numbers.counted(hits, 'hit')} in {len(rows)}"

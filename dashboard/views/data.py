@@ -6,13 +6,14 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, shell, state, tables
+from dashboard import charts, shell, state, tables, wording
 from dashboard.downloads import csv_button
 from dashboard.plots import data as plots
 from dashboard.plots import drift as drift_plots
 from dashboard.queries import data, drift, store_files
 from dashboard.queries.data import DataLineage, Each
 from dashboard.queries.store_files import Signature
+from dashboard.wording import say
 from movierec_engine.data.split import split_label
 from movierec_engine.evaluation.drift import DriftConfig
 from movierec_engine.reporting import numbers
@@ -32,7 +33,7 @@ _DROPPED = {
 }
 """The counts of validation, in words."""
 _ENTITIES = (("user_id", "users"), ("movie_id", "movies"))
-"""Columns of the ratings, and what they name."""
+"""Columns of the ratings, and what they name, to be said in the data set's words."""
 
 
 def page() -> None:
@@ -56,15 +57,18 @@ def page() -> None:
     if not versions:
         shell.notes([f"No version of {name} can be read; run `movierec train model=popularity` to make one again."])
         return
+    newest = versions[0]
+    wording.speak_of(data.nouns(root, name), data.are_likes(_counts(str(newest.folder)), newest.config))
     by_version = {one.version: one for one in versions}
     with right:
         chosen = state.choose(
             "Version", "version", list(by_version), lambda key: _version_name(by_version[key], versions)
         )
     line = _choose_split(_lines(str(root), name, chosen, seen))
+    counts = _counts(str(line.ratings.folder))
     _facts(line)
-    _dropped(line)
-    _ratings(line.ratings.folder)
+    _dropped(line, counts)
+    _ratings(line.ratings, counts)
     _split(line)
     _drift(str(root), versions)
 
@@ -123,7 +127,7 @@ def _choose_split(lines: list[DataLineage]) -> DataLineage:
 
 def _version_name(one: Artifact, versions: list[Artifact]) -> str:
     newest = ", newest" if one.version == versions[0].version else ""
-    return f"{numbers.minute(one.created_at)}, {_number(one, 'ratings')} ratings{newest} ({one.version[-4:]})"
+    return f"{numbers.minute(one.created_at)}, {_number(one, 'ratings')} {say('ratings')}{newest} ({one.version[-4:]})"
 
 
 def _number(one: Artifact | None, name: str) -> str:
@@ -133,46 +137,47 @@ def _number(one: Artifact | None, name: str) -> str:
 
 def _facts(line: DataLineage) -> None:
     boxes = st.columns(6)
-    boxes[0].metric("Ratings", _number(line.ratings, "ratings"))
+    boxes[0].metric(say("Ratings"), _number(line.ratings, "ratings"))
     boxes[1].metric("Users", _number(line.ratings, "users"))
-    boxes[2].metric("Movies", _number(line.ratings, "movies"))
+    boxes[2].metric(say("Movies"), _number(line.ratings, "movies"))
     facts = line.ratings.facts
     cells = facts.get("users", 0) * facts.get("movies", 0)
     share = numbers.percent(facts["ratings"] / cells, 2) if cells and "ratings" in facts else numbers.NONE
-    boxes[3].metric("Matrix density", share, help="Ratings / (users × movies), before filtering")
+    boxes[3].metric("Matrix density", share, help=say("Ratings / (users × movies), before filtering"))
     kept = line.interactions.facts.get("density") if line.interactions else None
     dense = numbers.percent(kept, 2) if isinstance(kept, float) else numbers.NONE
     boxes[4].metric("After filtering", dense, help="Density of the filtered data")
-    boxes[5].metric("Items in the catalogue", _number(line.interactions, "items"), help="Movies left after filtering")
+    left = _number(line.interactions, "items")
+    boxes[5].metric(say("Movies in the catalogue"), left, help="Those left after filtering")
 
 
-def _dropped(line: DataLineage) -> None:
+def _dropped(line: DataLineage, counts: list[tuple[float, int]]) -> None:
     st.header("What was dropped, and why")
     found = line.ratings.facts.get("validation")
     found = found if isinstance(found, dict) else {}
     rows = [
-        {"What": text, "Count": len(value) if isinstance(value, list | tuple) else int(value)}
+        {"What": say(text), "Count": len(value) if isinstance(value, list | tuple) else int(value)}
         for name, text in _DROPPED.items()
         if isinstance(value := found.get(name), int | list | tuple)
     ]
     bar = _bar(line, found)
     if bar:
         charts.draw(plots.shares(bar, sum(row["rows"] for row in bar)), bar, "what-became-of-the-rows")
-    problems = [row for row in rows if row["Count"] and row["What"] != _DROPPED["rows_read"]]
+    problems = [row for row in rows if row["Count"] and row["What"] != say(_DROPPED["rows_read"])]
     if rows and not problems:
         st.caption(f"Validation read {rows[0]['Count']:,} rows and had nothing to drop or repair.")
     elif rows:
         tables.show(problems, hide_index=True, width="stretch", height="content")
     config = line.interactions.config if line.interactions else {}
     if config:
-        st.caption(
-            shell.plain(
-                f"Kept: ratings of at least {config.get('rating_threshold', 0)}, of users with at least "
-                f"{config.get('min_user_interactions', 0)} and movies with at least "
-                f"{config.get('min_item_interactions', 0)} of them (k-core). "
-                f"{_share(line.interactions, 'dropped_share')} of all ratings were filtered out."
-            )
+        threshold = config.get("rating_threshold", 0)
+        least = f" of at least {threshold:g}," if counts and threshold > counts[0][0] else ""
+        text = (
+            f"Kept: ratings{least} of users with at least {config.get('min_user_interactions', 0)} and movies with at "
+            f"least {config.get('min_item_interactions', 0)} of them (k-core). "
+            f"{_share(line.interactions, 'dropped_share')} of all ratings were filtered out."
         )
+        st.caption(shell.plain(say(text)))
 
 
 def _share(one: Artifact | None, name: str) -> str:
@@ -194,9 +199,9 @@ def _bar(line: DataLineage, found: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"what": what, "rows": int(count)} for what, count in rows if count > 0]
 
 
-def _ratings(folder: Path) -> None:
-    st.header("What the ratings look like")
-    counts = _counts(str(folder))
+def _ratings(version: Artifact, counts: list[tuple[float, int]]) -> None:
+    st.header(say("What the ratings look like"))
+    folder = version.folder
     if not counts:
         shell.notes(
             [
@@ -205,12 +210,16 @@ def _ratings(folder: Path) -> None:
             ]
         )
         return
-    found = [(_of_each(str(folder), column), name) for column, name in _ENTITIES]
+    found = [(_of_each(str(folder), column), say(name)) for column, name in _ENTITIES]
     known = [data.long_tail(each, name) for each, name in found if each is not None]
     left, right = st.columns(2, gap="large")
     with left:
-        rows = plots.rating_rows(counts)
-        charts.draw(plots.ratings(rows), rows, "ratings")
+        likes = data.are_likes(counts, version.config)
+        if likes and len(counts) == 1:
+            st.info("Every row is a like: these data have no ratings.", icon=":material/info:")
+        else:
+            rows = plots.rating_rows(counts)
+            charts.draw(plots.ratings(rows, "value" if likes else "rating"), rows, "ratings")
     with right:
         tails = [tail for tail, _ in known]
         charts.draw(plots.long_tails(tails), plots.tail_rows(tails), "long-tails")
@@ -237,7 +246,8 @@ def _split(line: DataLineage) -> None:
         head = _split_head(line.splits) or f"The busiest {step} begins on {busiest['start'][:10]}"
         charts.draw(plots.timeline(rows, step, head, boundaries), rows, "timeline")
     elif _counts(str(line.ratings.folder)):
-        st.info("These ratings carry no times, so that there is no timeline.")
+        times = "are all of one time" if data.has_times(path) else "carry no times"
+        st.info(say(f"These ratings {times}, so that there is no timeline."))
     if not spans:
         return
     total = sum(row["rows"] for row in spans)
@@ -247,18 +257,17 @@ def _split(line: DataLineage) -> None:
             "Rows": row["rows"],
             "Share": numbers.percent(row["rows"] / total),
             "Users": row["users"],
-            "Movies": row["movies"],
-            "First": row["first"],
-            "Last": row["last"],
+            say("Movies"): row["movies"],
+            **({"First": row["first"], "Last": row["last"]} if row["first"] else {}),
         }
         for row in spans
     ]
     whole = st.column_config.NumberColumn(format="localized")
-    columns = dict.fromkeys(("Rows", "Users", "Movies"), whole)
+    columns = dict.fromkeys(("Rows", "Users", say("Movies")), whole)
     tables.show(table, hide_index=True, width="stretch", height="content", column_config=columns)
     csv_button(table, "split", "Table (CSV)")
     if total > data.EXACT_ROWS:
-        st.caption(f"Users and movies are estimates: they are counted exactly up to {data.EXACT_ROWS:,} rows.")
+        st.caption(f"Users and {say('movies')} are estimates: they are counted exactly up to {data.EXACT_ROWS:,} rows.")
 
 
 def _split_head(splits: Artifact | None) -> str:
@@ -269,11 +278,10 @@ def _split_head(splits: Artifact | None) -> str:
     by_ties = f". {numbers.percent(tied, 0)} of the test part is a random choice among equal times" if tied else ""
     if isinstance(future, int | float):
         if future > 0.01:
-            return (
-                f"Split by {strategy}: training data contains ratings made after {numbers.percent(future, 0)} of the "
-                f"test ratings (optimistic){by_ties}"
-            )
-        return f"Split by {strategy}: the test ratings were made after those of train, as in service{by_ties}"
+            past = f"training data contains ratings made after {numbers.percent(future, 0)} of the test ratings"
+            return f"Split by {strategy}: {say(past)} (optimistic){by_ties}"
+        after = say("the test ratings were made after those of train, as in service")
+        return f"Split by {strategy}: {after}{by_ties}"
     return f"Split by {strategy}{by_ties}"
 
 
@@ -323,7 +331,7 @@ def _drift(root: str, versions: list[Artifact]) -> None:
         {"What": what.capitalize(), "Count": count}
         for column, name in _ENTITIES
         if (lost := _of_each(before, column)) is not None and (gained := _of_each(after, column)) is not None
-        for what, count in data.arrivals(lost, gained, name).items()
+        for what, count in data.arrivals(lost, gained, say(name)).items()
     ]
-    st.markdown("**Users and movies that came and went**")
+    st.markdown(f"**{say('Users and movies that came and went')}**")
     tables.show(table, hide_index=True, width="stretch", height="content")

@@ -8,16 +8,16 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, shell, state, tables
+from dashboard import charts, shell, state, tables, wording
 from dashboard.downloads import csv_button
 from dashboard.plots import explore as plots
-from dashboard.queries import indices, leaderboard, movie_map, report_lists, reports, store_files
+from dashboard.queries import data, indices, leaderboard, movie_map, report_lists, reports, store_files
 from dashboard.queries.indices import IndexVersion, Rated, Reason, RecommendedList, SearchableIndex
 from dashboard.queries.movie_map import MovieMap
 from dashboard.queries.store_files import Signature
 from dashboard.views import explored_movies
+from dashboard.wording import say
 from movierec_engine.data.id_map import PublicId
-from movierec_engine.data.nouns import MOVIES, called
 from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.evaluation.protocols import FULL
 from movierec_engine.recommending.dials import CANDIDATES, DIALS, DIVERSITY_OVER, Dials
@@ -40,14 +40,6 @@ _NOTES = {
 }
 
 
-_NOUNS = "nouns of the data set"
-
-
-def _say(text: str) -> str:
-    """A text about movies in the words of the data set that is explored."""
-    return called(text, st.session_state.get(_NOUNS, MOVIES))
-
-
 def page() -> None:
     root = store_files.store_root()
     seen = store_files.signature(root, *KINDS)
@@ -68,14 +60,14 @@ def page() -> None:
         shell.notes(["None of the chosen indices can be read; train these models again."])
         return
     k = int(st.session_state["places"])
-    st.session_state[_NOUNS] = next(iter(loaded.values()))[0].nouns
-    first = next(iter(loaded.values()))[1]
-    person = _person(first, next(iter(loaded.values()))[0])
+    version, first = next(iter(loaded.values()))
+    wording.speak_of(version.nouns, first.index.facts.rating_scale.likes_only)
+    person = _person(first, version)
     dials = _dials(first)
     answers = _answers(loaded, person, k, dials)
     _lists(loaded, answers, person)
     _score(loaded, answers, person)
-    explored_movies.show_map(loaded, answers, person.known, _layout(next(iter(loaded.values()))[0].folder))
+    explored_movies.show_map(loaded, answers, person.known, _layout(version.folder))
     explored_movies.show_movie(loaded, k, _reason_of_user, _set)
 
 
@@ -112,6 +104,11 @@ def _load(folder: str) -> SearchableIndex:
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)
 def _rated(split: str, user_id: PublicId) -> list[Rated]:
     return indices.rated_by(split, user_id)
+
+
+@st.cache_data(show_spinner=False, max_entries=16, ttl=600)
+def _has_times(split: str) -> bool:
+    return bool(split) and data.has_times(Path(split))
 
 
 @st.cache_data(show_spinner=False, max_entries=2_000, ttl=600)
@@ -185,6 +182,7 @@ def _choose(versions: list[IndexVersion], setups: list[EvaluationSetup]) -> dict
             )
         ]
     own = [one for one in versions if (one.data, one.fingerprint) == (setup.data, setup.fingerprint)]
+    wording.speak_of(own[0].nouns)
     labels = {f"{name}, refitted" if one.refitted else name: one for name, one in zip(_names(own), own, strict=True)}
     usual = [label for label, one in labels.items() if not one.refitted] or list(labels)
     with columns[1]:
@@ -194,7 +192,7 @@ def _choose(versions: list[IndexVersion], setups: list[EvaluationSetup]) -> dict
     with columns[2]:
         state.choose("Places", "places", ["5", "10", "20"], default="10")
     with columns[3]:
-        who = {USER: "A user", NEW_USER: own[0].say("A new user, from movies")}
+        who = {USER: "A user", NEW_USER: say("A new user, from movies")}
         state.choose("Lists for", "who", list(who), lambda kind: who[kind])
     if len(shown) > AT_ONCE:
         st.caption(f"The first {AT_ONCE} of the chosen models are shown.")
@@ -225,7 +223,7 @@ def _user(found: SearchableIndex, version: IndexVersion) -> _Person:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = state.write("User id", "user", str(usual.get("Typical", found.index.users.ids[0])), width=260)
         for name, user_id in usual.items():
-            st.button(name, on_click=_set, args=("user", str(user_id)), help=f"User {shell.plain(user_id)}")
+            st.button(say(name), on_click=_set, args=("user", str(user_id)), help=f"User {shell.plain(user_id)}")
         st.button("Random", on_click=_random_user, args=(found,))
     typed = found.written(found.index.users, text)
     user_id = usual.get("Typical", found.index.users.ids[0].item()) if typed is None else typed
@@ -249,13 +247,15 @@ def _new_user(found: SearchableIndex) -> _Person:
         state.refuse("told", ",".join(lost))
     columns = st.columns([2, 0.7, 3.3], vertical_alignment="bottom")
     with columns[0]:
-        text = state.write(_say("Find a movie"), "find", placeholder="such as heat 1995")
-    with columns[1]:
-        ratings = [f"{rating:g}" for rating in found.index.facts.rating_scale.offered()]
-        rating = float(state.choose("rated", "rated", ratings))
+        text = state.write(say("Find a movie"), "find", placeholder=explored_movies.example(found))
+    scale = found.index.facts.rating_scale
+    rating = scale.highest
+    if not scale.likes_only:
+        with columns[1]:
+            rating = float(state.choose("rated", "rated", [f"{one:g}" for one in scale.offered()]))
     st.session_state["their movies"] = list(told)
     kept = columns[2].multiselect(
-        _say("Their movies"),
+        say("Their movies"),
         list(told),
         key="their movies",
         format_func=lambda movie: _told_title(found.title(movie), told[movie]),
@@ -265,7 +265,7 @@ def _new_user(found: SearchableIndex) -> _Person:
     )
     offered = [movie for movie in found.find(text, FOUND + len(told)) if movie not in told][:FOUND]
     if text and not offered:
-        st.caption(f"{_say('No movie')} is called anything like {shell.plain(text)}.")
+        st.caption(f"{say('No movie')} is called anything like {shell.plain(text)}.")
     boxes = st.columns(4)
     for place, movie in enumerate(offered):
         name = found.title(movie)
@@ -309,7 +309,7 @@ def _dials(found: SearchableIndex) -> Dials:
         settings: dict[str, Any] = {}
         for column, name in zip(columns, DIALS, strict=False):
             with column:
-                settings[name] = state.slide(words.sentence(words.dial(name)), f"dial_{name}", _DIAL_HELP[name])
+                settings[name] = state.slide(words.sentence(words.dial(name)), f"dial_{name}", say(_DIAL_HELP[name]))
         with columns[-1]:
             settings["diversity_over"] = state.choose("Diversity over", "over", DIVERSITY_OVER)
         dials = Dials(**settings)
@@ -323,7 +323,7 @@ def _dials(found: SearchableIndex) -> Dials:
 
 _DIAL_HELP = {
     "diversity": "Away from movies that are like one that stands in the list already",
-    "novelty": "Towards movies that few people have seen",
+    "novelty": "Towards movies that few people know",
     "decade_balance": "Towards the decades of the person's own movies",
     "genre_balance": "Towards the genres of the person's own movies",
 }
@@ -348,10 +348,10 @@ def _lists(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Pers
     head, toggle = st.columns([3, 1], vertical_alignment="bottom")
     head.header(f"What {shell.plain(person.name)} gets, and why")
     with toggle:
-        everything = state.switch(_say("Explain every movie"), "explained", explanation="Some models take a second")
+        everything = state.switch(say("Explain every movie"), "explained", explanation="Some models take a second")
     columns = st.columns([1.15, *[1.5] * max(len(answers), 1)], gap="medium")
     with columns[0]:
-        _history(next(iter(loaded.values()))[1], person)
+        _history(*next(iter(loaded.values())), person)
     common = indices.in_every(list(answers.values())) if len(answers) > 1 else set()
     rows = []
     for column, (label, answer) in zip(columns[1:], answers.items(), strict=False):
@@ -395,9 +395,9 @@ def _lists(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Pers
             st.markdown("\n\n".join(lines))
     legend = "Grey numbers: each model's own scores, which are on scales of their own."
     if any(row["in_test"] for row in rows):
-        legend += " ✓: the user did watch it, in the test part."
+        legend += " ✓: in the user's test part."
     if common:
-        legend += f" ◆: in every list here ({_say(numbers.counted(len(common), 'movie'))})."
+        legend += f" ◆: in every list here ({say(numbers.counted(len(common), 'movie'))})."
     if not everything:
         legend += f" The first {EXPLAINED} of each list are explained."
     left, right = st.columns([6, 1], vertical_alignment="center")
@@ -416,10 +416,8 @@ def _note(answer: RecommendedList, found: SearchableIndex) -> str:
         return _NOTES.get(answer.source, answer.source)
     enough = found.index.fold_in_min_items
     if enough is None:
-        return (
-            f"{_NOTES['popularity']}: no number of {_say('movies')} makes this model's own lists better for new users"
-        )
-    least = _say(numbers.counted(max(enough, 1), "movie"))
+        return f"{_NOTES['popularity']}: no number of {say('movies')} makes this model's own lists better for new users"
+    least = say(numbers.counted(max(enough, 1), "movie"))
     return f"{_NOTES['popularity']}: this model needs {least} for lists of its own"
 
 
@@ -427,21 +425,22 @@ def _reason(version: IndexVersion, person: _Person, movie_id: PublicId) -> Reaso
     return _why(version.folder, person.user_id, movie_id, person.ratings)
 
 
-def _history(found: SearchableIndex, person: _Person) -> None:
-    st.markdown(f"**{_say(numbers.counted(len(person.known), 'movie'))} known**")
+def _history(version: IndexVersion, found: SearchableIndex, person: _Person) -> None:
+    st.markdown(f"**{say(numbers.counted(len(person.known), 'movie'))} known**")
     if not person.known:
         text = (
-            _say("Nothing is known yet, so everybody gets the most popular movies.")
+            say("Nothing is known yet, so everybody gets the most popular movies.")
             if person.user_id is None
-            else "What this user has rated cannot be read."
+            else say("What this user has rated cannot be read.")
         )
         st.caption(text)
         return
     if person.user_id is not None:
+        order = "Newest first; the" if _has_times(version.split) else "The"
         trained = found.trained_with(person.user_id)
-        st.caption("Newest first; the test part is left out." if trained else "All that is known of them.")
-    noun = _say("Movie")
-    rows = [{noun: found.title(one.movie_id), "★": one.rating} for one in person.known]
+        st.caption(f"{order} test part is left out." if trained else "All that is known of them.")
+    noun, likes = say("Movie"), found.index.facts.rating_scale.likes_only
+    rows = [{noun: found.title(one.movie_id), **({} if likes else {"Rating": one.rating})} for one in person.known]
     tables.show(
         rows,
         hide_index=True,
@@ -449,9 +448,9 @@ def _history(found: SearchableIndex, person: _Person) -> None:
         height=min(36 * len(rows) + 38, 560),
         column_config={
             noun: st.column_config.TextColumn(width="medium"),
-            "★": st.column_config.NumberColumn(format="%.1f", width=50),
+            "Rating": st.column_config.NumberColumn(format="%.1f", width=60),
         },
-        alt=_say(f"The movies that {person.name} has rated"),
+        alt=f"{say('The movies that')} {person.name} {say('has rated')}",
     )
 
 
@@ -473,4 +472,4 @@ def _score(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Pers
     if rows:
         charts.draw(plots.reasons(rows, reason, label, movie.title), rows, "one-score")
     else:
-        st.info(f"{_say('No movie')} of a history has a say in this score: {shell.plain(reason.sentence)}.")
+        st.info(f"{say('No movie')} of a history has a say in this score: {shell.plain(reason.sentence)}.")

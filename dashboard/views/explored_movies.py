@@ -12,6 +12,7 @@ from dashboard.plots import explore as plots
 from dashboard.queries import indices, report_lists
 from dashboard.queries.indices import IndexVersion, Rated, Reason, RecommendedList, SearchableIndex
 from dashboard.queries.movie_map import MovieMap
+from dashboard.wording import say
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.reporting import numbers
 
@@ -28,14 +29,14 @@ def show_map(
 ) -> None:
     """The map of the first model's embeddings, with a person's movies and lists."""
     st.header("A map of the catalogue")
-    first, found = next(iter(loaded.values()))
+    _, found = next(iter(loaded.values()))
     if drawn is None:
-        shell.missing(
-            first.say("No embeddings of these movies are known, so there is no map."), "movierec train model=ease"
-        )
+        shell.missing(say("No embeddings of these movies are known, so there is no map."), "movierec train model=ease")
         return
     names = plots.genre_names(found)
-    genres = state.choose_many("Genres coloured", "genres", names, names[:GENRES_COLOURED])[:GENRES_COLOURED]
+    genres: list[str] = []
+    if names:
+        genres = state.choose_many("Genres coloured", "genres", names, names[:GENRES_COLOURED])[:GENRES_COLOURED]
     history = [item for one in known if (item := found.item(one.movie_id)) is not None]
     listed = {
         name: [item for one in answer.movies if (item := found.item(one.movie_id)) is not None]
@@ -44,10 +45,10 @@ def show_map(
     rows = plots.map_rows(found, drawn, genres, [*history, *(item for own in listed.values() for item in own)])
     models = {name: loaded[name][0].model for name in listed}
     charts.draw(plots.movie_map(rows, drawn, found, genres, history, listed, models), rows, "map")
-    st.caption(
-        f"A movie has the colour of the rarest of these genres that it is of; at most {GENRES_COLOURED} are coloured. "
-        "Rings: the person's own movies."
-    )
+    text = "Rings: the person's own movies."
+    if names:
+        text = f"A movie has the colour of the rarest of these genres; at most {GENRES_COLOURED} are coloured. {text}"
+    st.caption(say(text))
 
 
 def show_movie(
@@ -57,21 +58,21 @@ def show_movie(
 
     reason: of an index, a user and a movie. go_to: shows the lists of a user.
     """
-    first, found = next(iter(loaded.values()))
-    st.header(first.say("One movie: who gets it, and movies like it"))
+    _, found = next(iter(loaded.values()))
+    st.header(say("One movie: who gets it, and movies like it"))
     left, right = st.columns(2)
     with left:
-        text = state.write(first.say("Find a movie"), "like", placeholder="such as toy story")
+        text = state.write(say("Find a movie"), "like", placeholder=example(found))
     options = found.find(text, 10)
     wanted = found.written(found.index.items, state.given("movie"))
     if wanted is not None and found.item(wanted) is not None and not text:
         options = list(dict.fromkeys([wanted, *options]))
     if not options:
-        st.caption(f"{first.say('No movie')} is called anything like {shell.plain(text)}.")
+        st.caption(f"{say('No movie')} is called anything like {shell.plain(text)}.")
         return
     with right:
         named = {str(option): option for option in options}
-        movie = named[state.choose(first.say("Movie"), "movie", list(named), lambda key: found.title(named[key]))]
+        movie = named[state.choose(say("Movie"), "movie", list(named), lambda key: found.title(named[key]))]
     for column, (label, (version, own)) in zip(st.columns(len(loaded), gap="medium"), loaded.items(), strict=True):
         with column:
             _who_gets(label, version, own, movie, k, reason, go_to)
@@ -79,9 +80,9 @@ def show_movie(
     for column, (label, (_, own)) in zip(columns, loaded.items(), strict=True):
         rows = [
             {
-                first.say("Movie"): row["title"],
+                say("Movie"): row["title"],
                 "Similarity": row["similarity"],
-                "Genres of both": ", ".join(row["shared"]),
+                **({"Genres of both": ", ".join(row["shared"])} if any(found.genres) else {}),
             }
             for row in indices.similar(own, movie, k)
         ]
@@ -97,7 +98,12 @@ def show_movie(
                 )
                 csv_button(rows, f"like-{movie}-{label}", "Table (CSV)")
             else:
-                st.caption(first.say("This model knows of no movie like it."))
+                st.caption(say("This model knows of no movie like it."))
+
+
+def example(found: SearchableIndex) -> str:
+    """A hint of what to search for: the most popular title."""
+    return f"such as {found.title(found.find('', 1)[0]).lower()}"
 
 
 @st.cache_data(show_spinner=False, max_entries=256, ttl=600)
@@ -121,7 +127,7 @@ def _who_gets(
     lists, hits, users = _users_shown(version.report, movie, k)
     st.markdown(
         f"**{shell.plain(label)}** shows {shell.plain(title)} in {numbers.counted(lists, 'list')} of {k}; "
-        f"{numbers.counted(hits, 'user')} watched it in the test part."
+        f"{numbers.counted(hits, 'user')} {'has' if hits == 1 else 'have'} it in the test part."
     )
     if users:
         tables.show(
@@ -129,7 +135,7 @@ def _who_gets(
                 {
                     "User": row["user_id"],
                     "Place": row["rank"],
-                    "Watched it": "✓" if row["hit"] else "",
+                    "In the test part": "✓" if row["hit"] else "",
                     "Why": reason(version, row["user_id"], movie).sentence,
                 }
                 for row in users

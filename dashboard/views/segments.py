@@ -19,6 +19,7 @@ from dashboard.queries.reports import Snapshot
 from dashboard.queries.segments import Leads, ListedMovies, TradeoffCurve, TrainOrder
 from dashboard.queries.store_files import Signature, store_at
 from dashboard.views import drill_down
+from dashboard.wording import say
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.report import EvaluationReport
 from movierec_engine.evaluation.reranking_tradeoff import ACCURACY as DIAL_ACCURACY
@@ -134,12 +135,13 @@ def _by_kind(
     rows = [row for row in compared.rows if row["model"] in chosen.models]
     few = sorted({str(row["segment"]) for row in rows if row["users"] < FEW})
     kinds = {str(row["kind"]) for row in rows}
+    of_items = [kind for kind in ("popularity", "genre", "decade") if kind in kinds]
     text = (
-        "Users by the length of the history that is folded in, and by how long after it the next item came; movies"
+        "Users by the length of the history that is folded in, and by how long after it the next item came; "
         if "length" in kinds
-        else "Users by how many train items they have; movies"
+        else "Users by how many train items they have; "
     )
-    text += " by popularity, genre and decade, where only the segment's own movies count as relevant."
+    text += say(f"movies by {numbers.listed(of_items)}, where only the segment's own movies count as relevant.")
     role = "champion" if champion.served else "leader, as nothing that is served was measured here"
     text += f" Every model stands beside {first}, the {role}. "
     text += (
@@ -220,7 +222,9 @@ def _catalogue(root: Path, snapshot: Snapshot, chosen: Chosen) -> None:
             chart = plots.lorenz(exposures, chosen.models, chosen.k)
             charts.draw(chart, plots.lorenz_rows(exposures), f"concentration-at-{chosen.k}")
             if items is None:
-                st.caption("The size of the catalogue is not known here, so the curves are of the shown movies alone.")
+                st.caption(
+                    say("The size of the catalogue is not known here, so the curves are of the shown movies alone.")
+                )
         else:
             shell.missing(
                 "The lists of these reports cannot be read.", f"movierec evaluate --model {chosen.standings[0].model}"

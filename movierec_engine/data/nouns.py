@@ -7,7 +7,7 @@ from typing import Any
 Nouns = tuple[str, str]
 """One item, and several."""
 MOVIES: Nouns = ("movie", "movies")
-_MOVIE = re.compile(r"\b([Mm])ovie(s?)\b")
+_MOVIE = re.compile(r"\b([Aa] )?([Mm])ovie(s?)\b")
 
 
 def nouns_of_titles(facts: Mapping[str, Any]) -> Nouns:
@@ -29,12 +29,13 @@ def at_the_start(noun: str) -> str:
 
 
 def called(text: str, nouns: Nouns) -> str:
-    """A text about movies in a data set's own words: "Movies like one" as "Books like one"."""
+    """A text about movies in a data set's own words: "Movies like a movie" as "Artists like an artist"."""
     if nouns == MOVIES:
         return text
 
     def word(found: re.Match[str]) -> str:
-        noun = nouns[1 if found[2] else 0]
-        return noun if found[1] == "m" else at_the_start(noun)
+        noun = nouns[1 if found[3] else 0]
+        article = (found[1] or "").replace(" ", "n " if noun[:1].lower() in "aeiou" else " ")
+        return article + (noun if found[2] == "m" else at_the_start(noun))
 
     return _MOVIE.sub(word, text)

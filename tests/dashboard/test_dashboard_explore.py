@@ -93,7 +93,7 @@ def test_a_movie_says_who_gets_it(visit: Open, known: ArtifactStore) -> None:
     assert report_lists.users_shown(report, 99, 2, 5) == (0, 0, [])
     assert report_lists.users_hit(report, 2) == {1, 2}
     said = text(visit(known, "explore", movie="20", explored="ease"))
-    assert "**ease** shows Twenty (1991) in 2 lists of 10; 1 user watched it in the test part" in said
+    assert "**ease** shows Twenty (1991) in 2 lists of 10; 1 user has it in the test part" in said
 
 
 def test_places_of_a_movie_in_several_lists_are_joined() -> None:

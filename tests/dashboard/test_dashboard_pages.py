@@ -267,7 +267,7 @@ def test_the_data_page_counts_and_says_what_was_dropped(visit: Open, known: Arti
     assert numbers["Matrix density"] == "66.67 %"
     dropped = app.dataframe[0].value
     assert list(dropped["Count"]) == [2]
-    assert "Kept: ratings of at least 2.0, of users with at least 1 and movies with at least 1 of them" in text(app)
+    assert "Kept: ratings of at least 2, of users with at least 1 and movies with at least 1 of them" in text(app)
     shown = titles(app)
     assert "25 % of the rows that were read are in train" in shown, "2 of 8"
     assert "The commonest rating is 4 (50 %); the mean is 3.33" in shown

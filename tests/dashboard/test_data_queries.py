@@ -13,6 +13,8 @@ from movierec_engine.evaluation.drift import save_counts
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 
 DAY = 86_400
+START = 946_684_800
+"""2000-01-01."""
 
 
 def ratings_file(folder: Path, ratings: list[float], timestamps: list[int] | None = None) -> Path:
@@ -78,24 +80,24 @@ def test_a_long_tail_says_what_share_of_the_ratings_the_most_active_have() -> No
     [(9, "hour"), (11, "day"), (240, "day"), (241, "week"), (1680, "week"), (1700, "month"), (80_000, "year")],
 )
 def test_a_timeline_has_the_finest_step_of_which_there_are_at_most_240(tmp_path: Path, days: int, step: str) -> None:
-    folder = ratings_file(tmp_path, [1, 1, 1], [0, DAY, days * DAY])
+    folder = ratings_file(tmp_path, [1, 1, 1], [START, START + DAY, START + days * DAY])
     found, rows = data.timeline(folder / data.RATINGS_FILE)
     assert found == step
     assert sum(row["ratings"] for row in rows) == 3
-    assert rows[0]["start"].startswith("1970-01-01T00:00" if step != "week" else "1969-12-29T00:00")
+    assert rows[0]["start"].startswith("2000-01-01T00:00" if step != "week" else "1999-12-27T00:00")
     assert [row["start"] for row in rows] == sorted(row["start"] for row in rows)
 
 
 def test_a_timeline_tells_parts_apart_and_is_empty_where_there_is_no_time(tmp_path: Path) -> None:
-    table = {"timestamp": [0, 10, 2 * DAY], "part": ["train", "train", "test"]}
+    table = {"timestamp": [START, START + 10, START + 2 * DAY], "part": ["train", "train", "test"]}
     pq.write_table(pa.table(table), tmp_path / "split.parquet")
     _, rows = data.timeline(tmp_path / "split.parquet")
     assert [(row["start"], row["part"], row["ratings"]) for row in rows] == [
-        ("1970-01-01T00:00", "train", 2),
-        ("1970-01-03T00:00", "test", 1),
+        ("2000-01-01T00:00", "train", 2),
+        ("2000-01-03T00:00", "test", 1),
     ]
-    _, rows = data.timeline(ratings_file(tmp_path, [1, 1], [-1, 3 * DAY]) / data.RATINGS_FILE)
-    assert rows[0]["start"] == "1969-12-31T23:00", "before the epoch, too, hours begin before their minutes"
+    _, rows = data.timeline(ratings_file(tmp_path, [1, 1], [-1, 1200 * DAY]) / data.RATINGS_FILE)
+    assert rows[0]["start"] == "1969-12-29T00:00", "before the epoch, too, weeks begin before their days"
     assert data.timeline(ratings_file(tmp_path, [1, 2]) / data.RATINGS_FILE) == ("", [])
     assert data.timeline(tmp_path / "nowhere.parquet") == ("", [])
 
@@ -104,15 +106,15 @@ def test_the_spans_of_the_parts_stand_in_their_order(tmp_path: Path) -> None:
     columns = {
         "user_id": [1, 2, 2, 1],
         "movie_id": [5, 5, 6, 6],
-        "timestamp": [0, 3 * DAY, DAY, 9 * DAY],
+        "timestamp": [START + DAY * day for day in (0, 3, 1, 9)],
         "part": ["train", "validation", "train", "test"],
     }
     pq.write_table(pa.table(columns), tmp_path / data.SPLIT_FILE)
     found = data.part_spans(tmp_path)
     assert [(row["part"], row["rows"], row["users"], row["movies"], row["first"], row["last"]) for row in found] == [
-        ("train", 2, 2, 2, "1970-01-01", "1970-01-02"),
-        ("validation", 1, 1, 1, "1970-01-04", "1970-01-04"),
-        ("test", 1, 1, 1, "1970-01-10", "1970-01-10"),
+        ("train", 2, 2, 2, "2000-01-01", "2000-01-02"),
+        ("validation", 1, 1, 1, "2000-01-04", "2000-01-04"),
+        ("test", 1, 1, 1, "2000-01-10", "2000-01-10"),
     ]
 
 
