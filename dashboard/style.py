@@ -22,6 +22,7 @@ _STYLE = """
 [data-testid="stMain"]:focus-visible {{ outline: 3px solid {chosen}; outline-offset: -3px; }}
 [data-testid="stElementToolbar"]:focus-within {{ opacity: 1; }}
 [data-testid="stHeaderActionElements"]:not(:is(h1, h2, h3, [data-testid="stHeading"]):hover *) {{ visibility: hidden; }}
+[data-testid="stMetric"] [data-testid="stMetricValue"] * {{ white-space: normal; overflow-wrap: anywhere; }}
 @media (max-width: 640px) {{
   [data-testid="stMainBlockContainer"] {{ padding-top: 3.75rem; }}
   [data-testid="stHorizontalBlock"]:has([data-testid="stMetric"]) {{ display: grid; grid-template-columns: 1fr 1fr; }}

@@ -133,13 +133,17 @@ def _conclusion(verdict: Verdict, users: PairedUsers, chosen: Chosen) -> None:
     lower = less_is_better(chosen.column)
     direction = ", where lower is better" if lower else ""
     st.markdown(f"## **{better}** is {told} {worse} on {shell.plain(chosen.title)}{direction}.")
-    boxes = st.columns(5)
+    boxes = st.columns([1, 1.5, 1, 1, 1])
     span = f"95 % interval {numbers.signed_interval(found.low, found.high)}"
     if lower:
         boxes[0].metric("Lower by", numbers.score(found.difference), help=span)
     else:
         boxes[0].metric("Mean difference", numbers.signed(found.difference), help=span)
-    boxes[1].metric("Win / tie / loss", f"{found.wins:,} / {found.ties:,} / {found.losses:,}", help="Users")
+    boxes[1].metric(
+        "Win / tie / loss",
+        f"{found.wins:,} / {found.ties:,} / {found.losses:,}",
+        help=f"Users whom {better} serves better, equally well and worse",
+    )
     boxes[2].metric(
         "Effect size", numbers.signed(found.effect_size, 2), help="Cohen's d: mean / deviation of the differences"
     )

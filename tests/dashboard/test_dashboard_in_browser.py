@@ -57,6 +57,25 @@ def test_every_page_opens_without_an_error(
     assert wrong == []
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_number_is_cut_off_however_many_users_there_are(
+    opened: tuple[Page, list[str]], address: str, width: int
+) -> None:
+    """Millions of wins, ties and losses, put in the place of those of the store, wrap; those of it fit on a line."""
+    page, _ = opened
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"{address}/compare")
+    settled(page, "Compare two")
+    value = page.locator('[data-testid="stMetric"]').filter(has_text="Win / tie / loss").get_by_test_id("stMetricValue")
+    cut = "one => Math.max(...[one, ...one.querySelectorAll('*')].map(part => part.scrollWidth - part.clientWidth))"
+    assert value.evaluate(cut) <= 0
+    value.evaluate(
+        "one => { while (one.firstElementChild) one = one.firstElementChild;"
+        " one.textContent = '1,234,567 / 2,244,678 / 1,193,000'; }"
+    )
+    assert value.evaluate(cut) <= 0
+
+
 def fits_a_phone(page: Page, heading: str) -> None:
     """The page does not scroll sideways at 390 pixels, and no chart lies outside of it."""
     page.set_viewport_size({"width": 390, "height": 900})
