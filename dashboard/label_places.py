@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
+from math import hypot
 
 _CHARACTER, _LINE, _GAP, _DOT = 7.0, 15.0, 10.0, 7.0
 """Pixels: a character's width, a line's height, the distance from the point, and the point's half size."""
@@ -32,13 +34,17 @@ _BESIDE = tuple(
 )
 _LED = tuple(
     Place(sign * dx, dy, align, leader=True)
-    for dy in (-20.0, 20.0, -34.0, 34.0, -48.0, 48.0, -62.0, 62.0)
-    for dx in (14.0, 34.0)
+    for dx, dy in sorted(
+        product((14.0, 34.0, 54.0, 80.0), (*range(-104, -18, 14), *range(20, 106, 14))), key=lambda at: hypot(*at)
+    )
     for sign, align in ((1, "left"), (-1, "right"))
 )
 _PLACES = (*_BESIDE, *_LED)
+_TRIES = 6
+"""Orders in which names are placed."""
 
 Point = tuple[float, float]
+Line = tuple[Point, Point]
 Box = tuple[float, float, float, float]
 
 
@@ -47,18 +53,48 @@ def label_places(
 ) -> list[Place | None]:
     """A place for each name, the first free one of those around its point; None where there is none.
 
+    The best of a few orders is kept, in each of which the name that fared worst comes first.
+
     points: pixels, y downwards. size: of the plot. lines: those to keep off, as boxes left, top, right, bottom.
     """
-    taken: list[Box] = [(x - _DOT, y - _DOT, x + _DOT, y + _DOT) for x, y in points]
-    chosen: list[Place | None] = []
-    for number, (point, name) in enumerate(zip(points, names, strict=True)):
+    order = list(range(len(points)))
+    tried = []
+    for _ in range(_TRIES):
+        placed = _placed(order, points, names, size, lines)
+        tried.append([placed.get(number) for number in range(len(points))])
+        order.sort(key=lambda number: _far(placed.get(number)), reverse=True)
+    return min(tried, key=lambda places: sum(map(_far, places)))
+
+
+def _far(place: Place | None) -> float:
+    """Pixels that a leader line is long: 0 without one, and more than any where there is no place."""
+    if place is None:
+        return 10_000.0
+    return hypot(place.dx, place.dy) if place.leader else 0.0
+
+
+def _placed(
+    order: Sequence[int], points: Sequence[Point], names: Sequence[str], size: tuple[float, float], lines: Sequence[Box]
+) -> dict[int, Place]:
+    """Number of a point -> its name's place, chosen one after the other."""
+    dots = [(x - _DOT, y - _DOT, x + _DOT, y + _DOT) for x, y in points]
+    texts: list[Box] = []
+    leaders: list[Line] = []
+    placed = {}
+    for number in order:
+        point, name = points[number], names[number]
         others = [*points[:number], *points[number + 1 :]]
-        occupied = [*taken[:number], *taken[number + 1 :]]
-        place = next((one for one in _PLACES if _free(point, one, name, others, occupied, lines, size)), None)
-        chosen.append(place)
-        if place is not None:
-            taken += [_box(*point, place, name), *_leader(point, place)]
-    return chosen
+        occupied = [*dots[:number], *dots[number + 1 :], *texts]
+        free = [
+            place
+            for place in _PLACES
+            if _free(point, place, name, others, occupied, lines, size) and _led_apart(point, place, leaders)
+        ]
+        if free:
+            placed[number] = place = next((one for one in free if _nearest(point, one, name, others)), free[0])
+            texts += [_box(*point, place, name), *_leader(point, place)]
+            leaders += [_line(point, place)] if place.leader else []
+    return placed
 
 
 def _free(
@@ -72,16 +108,42 @@ def _free(
 ) -> bool:
     """Whether a name covers nothing in a place, stands inside the plot, and is told to be its own point's there.
 
-    Without a leader line it has to be nearer to its own point than to any other.
+    Without a leader line it has to be nearer to its own point than to any other; with one it keeps off them.
     """
     box = _box(*point, place, name)
     if box[0] < 0 or box[1] < 0 or box[2] > size[0] or box[3] > size[1]:
         return False
     if any(_cover(box, other) for other in (*occupied, *lines)):
         return False
-    if place.leader:
-        return not any(_cover(step, other) for step in _leader(point, place) for other in occupied)
-    return all(_distance(box, other) > _distance(box, point) + _DOT for other in others)
+    if any(_cover(step, other) for step in _leader(point, place) for other in occupied):
+        return False
+    apart = _GAP if place.leader else _distance(box, point) + _DOT
+    return all(_distance(box, other) > apart for other in others)
+
+
+def _nearest(point: Point, place: Place, name: str, others: Sequence[Point]) -> bool:
+    """Whether a name is nearer to its own point than to any other."""
+    box = _box(*point, place, name)
+    return all(_distance(box, other) > _distance(box, point) for other in others)
+
+
+def _led_apart(point: Point, place: Place, leaders: Sequence[Line]) -> bool:
+    """Whether the line to a name crosses none of the leaders."""
+    return not place.leader or not any(_crossing(_line(point, place), other) for other in leaders)
+
+
+def _line(point: Point, place: Place) -> Line:
+    return point, (point[0] + place.dx, point[1] + place.dy)
+
+
+def _crossing(one: Line, other: Line) -> bool:
+    """Whether two lines have a point in common: the ends of each lie on different sides of the other."""
+    return _side(one, other[0]) * _side(one, other[1]) <= 0 and _side(other, one[0]) * _side(other, one[1]) <= 0
+
+
+def _side(line: Line, point: Point) -> float:
+    (x, y), (to_x, to_y) = line
+    return (to_x - x) * (point[1] - y) - (to_y - y) * (point[0] - x)
 
 
 def _box(x: float, y: float, place: Place, name: str) -> Box:
