@@ -1,22 +1,26 @@
 """The words of a data set on the pages: its nouns, likes in place of ratings, and days of times alone."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from page_reading import metrics, text
+from streamlit.testing.v1 import AppTest
 
 from dashboard import wording
 from dashboard.queries import data
 from movierec_engine.data.nouns import MOVIES, called
 from movierec_engine.store import ArtifactStore, Slot
 
+Open = Callable[..., AppTest]
 ARTISTS = ("artist", "artists")
 YEAR_2000 = 946_684_800
 
 
 @pytest.fixture(autouse=True)
-def _as_before() -> object:
+def _as_before() -> Iterator[None]:
     yield
     wording.speak_of(MOVIES)
 
@@ -72,3 +76,24 @@ def test_the_nouns_of_a_data_set_are_those_of_its_newest_titles(tmp_path: Path) 
     for nouns in (["book", "books"], list(ARTISTS)):
         store.publish(Slot("raw_movies", "plays"), lambda folder: None, key="k", fingerprint="", facts={"nouns": nouns})
     assert data.nouns(tmp_path, "plays") == ARTISTS
+
+
+def test_pages_of_likes_without_times_know_no_rating_and_no_day(visit: Open, damaged: ArtifactStore) -> None:
+    for path in (*damaged.root.glob("raw_ratings/*/*/ratings.parquet"), *damaged.root.glob("splits/*/*/split.parquet")):
+        table = pq.read_table(path)
+        for name, value in (("rating", 1.0), ("timestamp", 0)):
+            place = table.column_names.index(name)
+            table = table.set_column(place, name, pa.array([value] * len(table), table.schema.field(name).type))
+        pq.write_table(table, path)
+
+    page = visit(damaged, "data")
+    said = text(page)
+    assert {"Likes", "Users", "Movies"} <= set(metrics(page))
+    assert "Every row is a like: these data have no ratings." in said
+    assert "These likes carry no times, so that there is no timeline." in said
+    assert "1970" not in said
+    (parts,) = (one.value for one in page.dataframe if "Part" in one.value)
+    assert list(parts.columns) == ["Part", "Rows", "Share", "Users", "Movies"]
+    explored = text(visit(damaged, "explore", user="1"))
+    assert "The test part is left out." in explored
+    assert "Newest first" not in explored
