@@ -26,6 +26,8 @@ PER_SLOT = 50
 PARTS = ("train", "fold_in", "validation", "test", "later")
 EXACT_ROWS = 5_000_000
 """Rows up to which distinct users and movies are counted exactly."""
+SAMPLE = 10_000
+"""Ratings, about, by which it is told whether they are of a scale."""
 PERIODS = 240
 """Steps that a timeline has at most."""
 _STEPS = ("hour", "day", "week", "month", "quarter", "year")
@@ -131,8 +133,9 @@ def are_likes(counts: Sequence[tuple[float, int]], config: Mapping[str, Any]) ->
     """
     if not counts or config.get("rating_min") or config.get("rating_max"):
         return False
-    values, times = zip(*counts, strict=True)
-    return not tell_a_scale(np.array(values), np.array(times))
+    values, times = (np.array(column) for column in zip(*counts, strict=True))
+    sample = np.repeat(values, np.maximum(times * SAMPLE // times.sum(), 1))  # every value, in about their shares
+    return not tell_a_scale(sample)
 
 
 def ratings_of_each(folder: Path, column: str) -> Each | None:

@@ -42,17 +42,14 @@ def liked_from(ratings: NDArray[np.floating[Any]], threshold: float) -> float:
     return (low + high) / 2 if tell_a_scale(ratings) else low
 
 
-def tell_a_scale(ratings: NDArray[np.floating[Any]], times: NDArray[np.int64] | None = None) -> bool:
+def tell_a_scale(ratings: NDArray[np.floating[Any]]) -> bool:
     """True for values that are ratings of a scale; False for likes, which are all equal, and for counts.
 
-    ratings: [n], at least one. times: [n], how often each of them was given; by default once. What stands for no rating
-    is not looked at.
+    ratings: [n], at least one. What stands for no rating is not looked at.
     """
-    none = no_rating(ratings)
-    kept = np.ones(len(ratings), dtype=np.bool_) if none is None else ratings != none
-    ratings, times = ratings[kept], None if times is None else times[kept]
+    ratings = rated(ratings)
     low, high = float(ratings.min()), float(ratings.max())
-    return low < high and bool(np.average(ratings >= (low + high) / 2, weights=times) >= RARE)
+    return low < high and bool((ratings >= (low + high) / 2).mean() >= RARE)
 
 
 def no_rating(ratings: NDArray[np.floating[Any]]) -> float | None:
