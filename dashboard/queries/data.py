@@ -79,7 +79,7 @@ def data_sets(root: Path) -> list[str]:
 
 
 def nouns(root: Path, data: str) -> Nouns:
-    """What a data set calls its items, as its newest titles have it."""
+    """Nouns for the items of a data set, as its newest titles have them."""
     return next((nouns_of_titles(made.facts) for made in newest(root, kinds.RAW_MOVIES, data)), MOVIES)
 
 
