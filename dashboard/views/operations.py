@@ -239,7 +239,7 @@ def _api() -> None:
         st.info(f"Asking {url} …")
     elif found.problem:
         shell.missing(
-            f"The API is not running at {shell.plain(url)} ({shell.plain(found.problem)}). MOVIEREC_API_URL names "
+            f"The API is not running at `{url}` ({shell.plain(found.problem)}). MOVIEREC_API_URL names "
             "another address.",
             "movierec serve",
         )

@@ -45,7 +45,7 @@ def test_top_k_has_bounds(client: FlaskClient, publish: Publish, top_k: str) -> 
     assert "from 1 to 500" in error["message"]
 
 
-@pytest.mark.parametrize("value", [None, True, "1.5", -1, 1.0, 1.5, [1], {"id": 1}, 2**63, "x"])
+@pytest.mark.parametrize("value", [None, True, "1.5", -1, 1.5, [1], {"id": 1}, 2**63, "x"])
 def test_a_bad_user_in_a_body_is_a_400(client: FlaskClient, publish: Publish, value: object) -> None:
     publish()
     assert_is_json_error(client.post("/api/recommend", json={"user_id": value}), 400)

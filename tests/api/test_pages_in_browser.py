@@ -19,7 +19,7 @@ from werkzeug.serving import make_server
 
 from movierec_engine.api.app import create_app
 from movierec_engine.data.rating_scale import RatingScale
-from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.store import ArtifactStore, Slot
 from worlds import small_index, with_scale
 

@@ -65,7 +65,7 @@ def test_changed_code_makes_stale_what_it_decides_and_nothing_else(
 ) -> None:
     prepare(store, overrides)
     assert execute(instance, overrides, (*DATA, "trained_model"), EASE).success
-    monkeypatch.setitem(code_versions.MODELS, "ease", 2)
+    monkeypatch.setitem(code_versions.MODELS, "ease", 99)
     assets = [one.map_asset_specs(described) for one in defs.assets or [] if isinstance(one, dg.AssetsDefinition)]
     changed = dg.Definitions(assets, resources=defs.resources)
     found = stale(instance, "splits", "interaction_graph", "trained_model", definitions=changed)

@@ -49,7 +49,7 @@ def test_what_is_served_comes_with_its_freshness_and_the_decisions(visit: Open, 
     assert list(app.dataframe[0].value["Verdict"]) == ["kept", "promoted"]
     assert max(len(cell) for cell in app.dataframe[0].value["Compared"]) < 100, "a few words in a cell"
     assert "All 1 checks passed" in said
-    assert "The API is not running at http://127.0.0.1:9" in said
+    assert "The API is not running at `http://127.0.0.1:9`" in said
     first = releases.decisions(known.root, "tiny")[0][-1].decision.reference.rsplit("/", 1)[-1]
     assert "Nothing was compared for this decision." in text(visit(known, "operations", decision=first))
 
@@ -238,7 +238,6 @@ def test_a_backtests_rows_are_of_the_metric_and_the_users_that_are_asked_for(kno
     assert found.values("recall@10", "all") == found.values("ndcg@10", "nobody") == []
     lost = replace(found, windows=found.windows[:1])
     assert [row["window"] for row in lost.values("ndcg@10", "all")] == [1], "a window that is not described is left out"
-    assert backtests.day(1e30) == "?"
 
 
 def test_checks_that_are_looked_at_again_are_no_leak_canaries(known: ArtifactStore) -> None:

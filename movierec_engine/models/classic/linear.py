@@ -19,7 +19,7 @@ from movierec_engine.models.fold_in.prior import shares
 
 
 class LinearRecommender(ClosedFormRecommender):
-    """A model whose `learn` only sets `rows`, and `rest` if they have q.
+    """A model whose `learn` only sets `weights`; or `rows` and `rest`, if they have q.
 
     rows: float32 [n_items, n_items], dense or CSR, W above: in row j what having item j adds to the score of each item.
     With q as one row more below, [n_items + 1, n_items].
@@ -35,6 +35,10 @@ class LinearRecommender(ClosedFormRecommender):
     def weights(self) -> Any:
         """W, float32 [n_items, n_items]; a view where it is dense."""
         return self.rows[: len(self.items)]
+
+    @weights.setter
+    def weights(self, weights: Any) -> None:
+        self.rows = weights
 
     def score_known(self, users: Indices) -> Floats:
         return self.fold_in_scorer().scores(self.history[users])
