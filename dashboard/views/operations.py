@@ -263,7 +263,7 @@ def _fallback(lists: dict[str, int]) -> str:
 def _health(found: Health, url: str) -> None:
     state_text = "is ready" if found.ready else f"is not ready ({shell.plain(found.status) or 'no reason given'})"
     serving = f" and answers from **{shell.plain(found.serving.get('model', '?'))}**" if found.serving else ""
-    st.markdown(f"**The API at {shell.plain(url)} {state_text}**{serving}.")
+    st.markdown(f"**The API at `{url}` {state_text}**{serving}.")
     requests = sum(one.requests for one in found.endpoints)
     errors = sum(one.errors for one in found.endpoints)
     if said := _fallback(found.lists):

@@ -31,7 +31,7 @@ def show() -> None:
         st.info(f"Asking {url} …")
     elif found.problem:
         shell.missing(
-            f"Dagster does not answer at {shell.plain(url)} ({shell.plain(found.problem)}). MOVIEREC_DAGSTER_URL names "
+            f"Dagster does not answer at `{url}` ({shell.plain(found.problem)}). MOVIEREC_DAGSTER_URL names "
             "another address of its webserver.",
             "dagster dev -w workspace.yaml",
         )
@@ -67,7 +67,7 @@ def _work(found: Work, url: str) -> None:
         with st.expander("What starts runs by itself, and what it last said", expanded=any(row[""] for row in said)):
             tables.show(said, hide_index=True, width="stretch")
     st.caption(
-        f"Dagster at {shell.plain(url)}, asked {numbers.duration(max(time.time() - found.asked_at, 0.001))} ago."
+        f"Dagster at `{url}`, asked {numbers.duration(max(time.time() - found.asked_at, 0.001))} ago."
     )
 
 
