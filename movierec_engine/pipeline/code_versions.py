@@ -40,7 +40,7 @@ MODELS: Final[dict[str, int]] = {
     "ngcf": 4,
     "recvae": 2,
     "sasrec": 3,
-    "svd": 2,
+    "svd": 3,
 }
 """Model -> the number of its own code, from 2 on. Dagster has one code version for all partitions of an asset, so that
 any of them marks every trained model; the version in the UI names the model that it is about."""

@@ -81,14 +81,15 @@ def test_folding_in_minimises_the_objective_of_the_ratings(biased: bool) -> None
 def test_folding_in_on_implicit_feedback_minimises_the_expected_objective(biased: bool) -> None:
     model = fitted(binary_train(), n_factors=3, reg_all=0.1, negatives=2, biased=biased)
     x, seen = model.item_factors.astype(float), RATINGS[4] > 0
-    n, drawn = seen.sum(), 2 * seen.sum() / (~seen).sum()
+    n, m = seen.sum(), model.negatives
+    drawn = m * n / (~seen).sum()
 
     def scores(values: np.ndarray) -> np.ndarray:
         return np.asarray(x[:, :3] @ values[:3] + x[:, 4] + model.mean + (values[3] if biased else 0))
 
     def objective(values: np.ndarray) -> float:
         error = (seen - scores(values)) ** 2
-        return float(error[seen].sum() + drawn * error[~seen].sum() + 3 * n * 0.1 * (values**2).sum())
+        return float(error[seen].sum() + drawn * error[~seen].sum() + (1 + m) * n * 0.1 * (values**2).sum())
 
     found = minimize(objective, np.zeros(4), tol=1e-12).x
     assert np.allclose(model.fold_in(model.history[[4]])[0], scores(found), atol=1e-4)
@@ -125,19 +126,75 @@ def test_folding_in_at_the_fixed_point_gives_a_trained_users_scores() -> None:
 
 
 def test_the_negatives_are_items_without_an_interaction() -> None:
-    model = SVD(SVDConfig(negatives=3))
-    train = binary_train()
-    model.set_history(train)
+    pairs = np.array([(user, (3 * user + k) % 9) for user in range(6) for k in range(2)])
+    train = interactions_of(pairs, IdMap(np.arange(6)), IdMap(np.arange(9)))
+    model, other = SVD(SVDConfig(negatives=3)), SVD(SVDConfig(negatives=3, seed=7))
+    for each in (model, other):
+        each.set_history(train)
     samples = model.samples(train)
-    other = SVD(SVDConfig(negatives=3, seed=7))
-    other.set_history(train)
-    assert list(other.samples(train).all_ratings()) != list(samples.all_ratings()), "the seed decides which are drawn"
-    assert len(list(samples.all_ratings())) == 4 * len(train)
+    sampled = list(samples.all_ratings())
+    assert sorted(other.samples(train).all_ratings()) != sorted(sampled), "the seed decides which are drawn"
+    assert len(sampled) == 4 * len(train)
     assert samples.global_mean == 0.25
-    for user in range(N_USERS):
-        own = [(item, value) for of, item, value in samples.all_ratings() if of == user]
-        assert {item for item, value in own if value == 1} == set(np.flatnonzero(RATINGS[user]))
-        assert all(RATINGS[user, item] == 0 for item, value in own if value == 0)
+    for user in range(6):
+        liked = set(pairs[pairs[:, 0] == user, 1])
+        assert {item for of, item, value in sampled if of == user and value == 1} == liked
+        assert not liked & {item for of, item, value in sampled if of == user and value == 0}
+
+
+def test_negatives_do_not_outnumber_the_items_that_a_user_has_not_got() -> None:
+    """With 8 of 12 items each, one zero an interaction draws each of the other 4 twice; with 2 of 12, up to 5 would."""
+    drawn = []
+    for each in (8, 2):
+        pairs = np.array([(user, (user + k) % 12) for user in range(12) for k in range(each)])
+        model = SVD(SVDConfig(negatives=8))
+        model.set_history(interactions_of(pairs, IdMap(np.arange(12)), IdMap(np.arange(12))))
+        drawn.append(model.negatives)
+    assert drawn == [1, 5]
+
+
+def test_each_pass_over_implicit_feedback_takes_all_samples_in_another_order() -> None:
+    model = SVD(SVDConfig(negatives=3))
+    model.set_history(binary_train())
+    samples = model.samples(binary_train())
+    first, second = list(samples.all_ratings()), list(samples.all_ratings())
+    assert first != second
+    assert sorted(first) == sorted(second)
+
+
+def test_a_trained_user_of_implicit_feedback_is_folded_in() -> None:
+    model = fitted(binary_train(), n_factors=3)
+    assert np.allclose(model.fold_in(model.history), model.score_users(np.arange(N_USERS)), atol=1e-6)
+
+
+@pytest.mark.parametrize(("n_users", "n_items", "each"), [(2000, 12, 4), (400, 150, 8)])
+def test_data_without_structure_is_ranked_about_by_popularity(n_users: int, n_items: int, each: int) -> None:
+    """Likes drawn by one law: a small catalogue, where steps leave noise, and a larger one, where vectors do.
+
+    Lists are compared by the mean chance of their five items with those of the most popular ones.
+    """
+    rng = np.random.default_rng(0)
+    chance = 1 / np.arange(1, n_items + 1) ** 0.8
+    chance /= chance.sum()
+    pairs = [(user, item) for user in range(n_users) for item in rng.choice(n_items, each, replace=False, p=chance)]
+    train = interactions_of(np.array(pairs), IdMap(np.arange(n_users)), IdMap(np.arange(n_items)))
+    model = fitted(train)
+    popular = np.tile(model.popularity.astype(float), (n_users, 1))
+    unseen = np.where(model.history.toarray() > 0, -np.inf, 0)
+    lists = (
+        np.argsort(-(scores + unseen), axis=1)[:, :5] for scores in (model.score_users(np.arange(n_users)), popular)
+    )
+    likes = [chance[items].sum(axis=1).mean() for items in lists]
+    assert likes[0] > 0.9 * likes[1]
+
+
+def test_a_strength_relative_to_the_noise_leaves_no_dimension_of_it() -> None:
+    """12 items each of 150, drawn by one law: at relative_reg=1 the vectors vanish, and at a tenth they do not."""
+    rng = np.random.default_rng(0)
+    pairs = [(user, item) for user in range(400) for item in rng.choice(150, 12, replace=False)]
+    train = interactions_of(np.array(pairs), IdMap(np.arange(400)), IdMap(np.arange(150)))
+    spread = [fitted(train, relative_reg=relative).item_factors[:, :100].std() for relative in (1.0, 0.1)]
+    assert spread[0] < 0.02 * spread[1]
 
 
 @pytest.mark.parametrize("feedback", ["explicit", "implicit"])
@@ -186,7 +243,15 @@ def test_explicit_feedback_needs_ratings_that_differ() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"n_factors": 0}, {"n_epochs": 0}, {"lr_all": 0.0}, {"relative_lr": 0.0}, {"reg_all": -0.1}, {"negatives": 0}],
+    [
+        {"n_factors": 0},
+        {"n_epochs": 0},
+        {"lr_all": 0.0},
+        {"relative_lr": 0.0},
+        {"reg_all": -0.1},
+        {"relative_reg": 0.0},
+        {"negatives": 0},
+    ],
 )
 def test_values_out_of_range_are_refused(settings: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=f"model.{next(iter(settings))}="):
@@ -206,8 +271,8 @@ def test_users_of_few_interactions_learn_faster_by_default() -> None:
 def test_who_has_everything_is_left_out_of_what_is_sampled_and_changes_no_vector_of_items() -> None:
     pairs = np.argwhere(RATINGS[:, :8] > 0)
     users, items = IdMap(np.arange(N_USERS)), IdMap(np.arange(8))  # user 0 has all of these
-    with_all = fitted(interactions_of(pairs, users, items), lr_all=0.01)
-    without = fitted(interactions_of(pairs[pairs[:, 0] > 0], users, items), lr_all=0.01)
+    with_all = fitted(interactions_of(pairs, users, items), lr_all=0.01, reg_all=0.02)
+    without = fitted(interactions_of(pairs[pairs[:, 0] > 0], users, items), lr_all=0.01, reg_all=0.02)
     assert np.array_equal(with_all.item_factors, without.item_factors)
     assert np.isfinite(with_all.fold_in(with_all.history)).all() and np.isfinite(with_all.score([0])).all()
 

@@ -45,11 +45,15 @@ class RidgeFoldIn(FoldInScorer):
         """Scores float32 [n, n_items] of the solutions w, [n, d]."""
 
     def scores(self, histories: sparse.csr_matrix) -> Floats:
+        return self.of_solutions(self.solutions(histories))
+
+    def solutions(self, histories: sparse.csr_matrix) -> Doubles:
+        """w of each history, [n, d]; 0 of an empty one."""
         solved = [
             np.linalg.solve(*self._system(items, values)) if len(items) else np.zeros(self.width)
             for items, values in _rows(histories)
         ]
-        return self.of_solutions(np.array(solved).reshape(len(solved), self.width))
+        return np.array(solved).reshape(len(solved), self.width)
 
     def contributions(
         self, history: sparse.csr_matrix, items: Indices, inputs: Floats | None = None
@@ -176,10 +180,13 @@ class SVDFoldIn(RidgeFoldIn):
         return matrix, target
 
     def of_solutions(self, solved: Doubles) -> Floats:
+        return np.asarray(self.queries(solved) @ self.basis.vectors.T, dtype=np.float32)
+
+    def queries(self, solved: Doubles) -> Floats:
+        """(p_u, mu + b_u, 1) of the solutions (p_u, b_u), float32 [n, d + 2]."""
         d = self.width - self.biased
         bias = solved[:, d] if self.biased else np.zeros(len(solved))
-        queries = np.column_stack([solved[:, :d], self.mean + bias, np.ones(len(solved))]).astype(np.float32)
-        return np.asarray(queries @ self.basis.vectors.T, dtype=np.float32)
+        return np.column_stack([solved[:, :d], self.mean + bias, np.ones(len(solved))]).astype(np.float32)
 
     def _base(self, items: NDArray[np.integer[Any]]) -> Doubles:
         """mu + b_i of items."""
