@@ -17,11 +17,13 @@ class InteractionGraph:
 
     adjacency: CSR float32 [n_users + n_items, n_users + n_items]; users come first. An edge between user u and item i
     weighs 1 / sqrt(degree(u) * degree(i)); nodes without an edge have an empty row.
+    item_degrees: int [n_items]; those of the whole graph where this one is of a part of the users.
     """
 
     adjacency: sparse.csr_matrix
     n_users: int
     n_items: int
+    item_degrees: NDArray[np.integer[Any]]
 
     @property
     def n_edges(self) -> int:
@@ -43,7 +45,7 @@ class InteractionGraph:
             n_users, n_items = (int(n) for n in arrays["shape"])
             n = n_users + n_items
             adjacency = sparse.csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape=(n, n))
-        return cls(adjacency, n_users, n_items)
+        return cls(adjacency, n_users, n_items, np.diff(adjacency.indptr)[n_users:])
 
 
 def build_graph(train: Interactions, item_degrees: NDArray[np.integer[Any]] | None = None) -> InteractionGraph:
@@ -58,7 +60,7 @@ def build_graph(train: Interactions, item_degrees: NDArray[np.integer[Any]] | No
     weights = (sparse.diags(user_scale) @ matrix @ sparse.diags(item_scale)).tocsr().astype(np.float32)
     adjacency = sparse.bmat([[None, weights], [weights.T, None]], format="csr", dtype=np.float32)
     adjacency.sort_indices()
-    return InteractionGraph(adjacency, train.n_users, train.n_items)
+    return InteractionGraph(adjacency, train.n_users, train.n_items, np.asarray(item_degrees))
 
 
 def inverse_sqrt_degree(degree: NDArray[np.integer[Any]]) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ import pytest
 
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.dataset import Dataset
-from movierec_engine.data.graph import InteractionGraph, build_graph
+from movierec_engine.data.graph import build_graph
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions, positives
 from movierec_engine.data.ratings import Ratings
@@ -136,7 +136,7 @@ def test_a_graph_with_degrees_of_test_is_found() -> None:
     adjacency = build_graph(SPLIT.train).adjacency.copy()
     degree = adjacency.indptr[1] - adjacency.indptr[0]
     adjacency.data[0] *= np.sqrt(degree / (degree + 1))
-    finding = graph_is_train(InteractionGraph(adjacency, SPLIT.train.n_users, SPLIT.train.n_items), SPLIT.train)
+    finding = graph_is_train(replace(build_graph(SPLIT.train), adjacency=adjacency), SPLIT.train)
     assert (finding.passed, finding.numbers["misweighted"]) == (False, 1)
 
 

@@ -146,7 +146,7 @@ def test_a_new_user_of_ngcf_goes_through_the_networks_layers() -> None:
                 received = (of_items[number][items] * scale[:, None]).sum(dim=0)
                 here = functional.leaky_relu(linear(received + here) + bilinear(received * here), 0.2)
                 joined.append(functional.normalize(here, dim=0))
-            expected = finals @ torch.cat(joined)
+            expected = finals @ torch.cat(joined) + network.item_bias
             assert np.allclose(model.fold_in(histories[[person]])[0], expected, atol=1e-4)
 
 

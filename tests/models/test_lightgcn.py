@@ -163,7 +163,7 @@ def test_a_new_user_joins_the_graph_as_a_node_without_an_embedding_of_its_own() 
     degree = np.bincount(PAIRS[:, 1])
     history = [0, 2]
     vector = sum(items[k - 1][i] / np.sqrt(2 * degree[i]) for k in (1, 2) for i in history) / 3
-    expected = vector @ model.item_embeddings.T
+    expected = vector @ model.item_embeddings.T + model.item_bias
     folded = model.fold_in(TRAIN.matrix()[2])  # user 2 has items 0 and 2
     assert np.allclose(folded[0], expected, atol=1e-6)
 
@@ -184,8 +184,9 @@ def test_an_item_of_the_history_adds_its_last_hop() -> None:
     for why in (trained, folded_in):
         assert why.items.tolist() == [2, 0]
         assert why.contributions == pytest.approx([7 / np.sqrt(2) / 2 * item, 5 / 2 / 2 * item])
-    assert trained.base == pytest.approx(3 / 2 * item), "what training made of the user's own vector"
-    assert folded_in.base == pytest.approx(0, abs=1e-5)
+    own = 3 / 2 * item
+    assert trained.base == pytest.approx(own + model.item_bias[1]), "the user's own vector and the item's popularity"
+    assert folded_in.base == pytest.approx(model.item_bias[1], abs=1e-5)
 
 
 def test_an_explanation_of_a_cosine_survives_saving(tmp_path: Path) -> None:
@@ -209,3 +210,35 @@ def test_an_explanation_of_a_cosine_survives_saving(tmp_path: Path) -> None:
 def test_values_out_of_range_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="model"):
         LightGCN.Config(**settings)
+
+
+def test_where_embeddings_say_nothing_items_are_ranked_by_popularity() -> None:
+    """Embeddings of length 0 leave the prior, log((1 + n_i) / (1 + n)), for trained and new users."""
+    model = LightGCN(LightGCN.Config(embedding_dim=2, num_layers=1))
+    built = model.build(TRAIN, GRAPH, torch.device("cpu"))
+    with torch.no_grad():
+        built.embeddings.zero_()
+    model.export()
+    counts = 1 + np.bincount(PAIRS[:, 1], minlength=TRAIN.n_items)
+    prior = np.log(counts / counts.mean())
+    assert model.score_users(np.array([0]))[0] == pytest.approx(prior)
+    assert model.fold_in(TRAIN.matrix()[2])[0] == pytest.approx(prior)
+    assert (model.query_vectors(np.array([0])) @ model.item_vectors().T)[0] == pytest.approx(prior)
+
+
+def test_a_share_of_the_users_has_the_prior_of_the_whole_graph() -> None:
+    degrees = np.array([9, 4, 2])
+    of_share = LightGCN().build(TRAIN, build_graph(TRAIN, degrees), torch.device("cpu"))
+    assert of_share.item_bias.numpy() == pytest.approx(np.log(np.array([10, 5, 3]) / 6))  # type: ignore[union-attr]
+
+
+def test_a_model_from_before_the_prior_scores_by_its_embeddings(tmp_path: Path) -> None:
+    model = LightGCN(LightGCN.Config(embedding_dim=2, num_layers=1))
+    model.build(TRAIN, GRAPH, torch.device("cpu"))
+    model.export()
+    older = LightGCN(model.config)
+    older.users, older.items = model.users, model.items
+    older.set_history(TRAIN)
+    older.restore({name: array for name, array in model.tensors().items() if name != "item_bias"})
+    expected = model.user_embeddings @ model.item_embeddings.T
+    assert older.score_users(np.arange(TRAIN.n_users)) == pytest.approx(expected)

@@ -57,10 +57,11 @@ def test_final_embeddings_and_scores_are_those_of_the_papers_equations() -> None
     model.export()
     assert np.allclose(model.user_embeddings, expected[:3], atol=1e-5)
     assert np.allclose(model.item_embeddings, expected[3:], atol=1e-5)
-    assert np.allclose(model.score_users(np.arange(3)), expected[:3] @ expected[3:].T, atol=1e-5)
+    scores = expected[:3] @ expected[3:].T + model.item_bias
+    assert np.allclose(model.score_users(np.arange(3)), scores, atol=1e-5)
     users, items = torch.tensor([2, 0]), torch.tensor([[1, 0], [2, 2]])
     network.eval()
-    assert np.allclose(network(users, None).detach(), (expected[:3] @ expected[3:].T)[[2, 0]], atol=1e-5)
+    assert np.allclose(network(users, None).detach(), scores[[2, 0]], atol=1e-5)
     assert torch.allclose(network(users, items), network(users, None).gather(1, items), atol=1e-6)
 
 

@@ -2,7 +2,7 @@
 
 The new user joins the trained graph as a node with no E^(0) of its own, so that
 
-    e = 1/(K+1) sum_{k=1..K} sum_{i in history} e_i^(k-1) / sqrt(|history| deg(i)),    score(i) = <e, e_i>
+    e = 1/(K+1) sum_{k=1..K} sum_{i in history} e_i^(k-1) / sqrt(|history| deg(i)),    score(i) = <e, e_i> + b_i
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from movierec_engine.models.vectors import unit_rows
 
 @dataclass(frozen=True, eq=False)
 class LightGCNFoldIn(FoldInScorer):
-    """The item vectors are e_i.
+    """The item vectors are (e_i, b_i), of older models e_i.
 
     steps: float32 [n_items, d]; what an interaction with an item adds to a new user's embedding, up to the 1 / sqrt(h).
     cosine: whether e is brought to unit length; then the length of a trained user's is the input of explanations.
@@ -39,7 +39,7 @@ class LightGCNFoldIn(FoldInScorer):
         queries = (histories @ self.steps) / np.sqrt(size)[:, None]
         if self.cosine:
             queries = unit_rows(queries)
-        return np.asarray(queries.astype(np.float32) @ self.basis.vectors.T, dtype=np.float32)
+        return scores_of(queries.astype(np.float32), self.basis.vectors)
 
     def contributions(
         self, history: sparse.csr_matrix, items: Indices, inputs: Floats | None = None
@@ -47,10 +47,11 @@ class LightGCNFoldIn(FoldInScorer):
         """<f_j, e_i> / sqrt(h) of each item i and each of the h items j in the history, f being `steps`.
 
         It is the last hop of the propagation: e_u = 1/(K+1) e_u^(0) + sum_j f_j / sqrt(h), for a trained user too,
-        whose own e_u^(0) is the base. Cosines are divided by the length of e_u, which is taken as given.
+        whose own e_u^(0) and b_i are the base. Cosines are divided by the length of e_u, which is taken as given.
         """
         shares = history.data[:, None] * self.steps[history.indices] / np.sqrt(history.nnz)
-        contributions = np.asarray(self.basis.vectors[items] @ shares.T, dtype=np.float64)
+        embeddings = self.basis.vectors[items, : shares.shape[1]]
+        contributions = np.asarray(embeddings @ shares.T, dtype=np.float64)
         if not self.cosine:
             return contributions
         length = np.linalg.norm(shares.sum(axis=0)) if inputs is None else inputs[0]
@@ -65,3 +66,9 @@ class LightGCNFoldIn(FoldInScorer):
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]], basis: Basis) -> Self:
         return cls(basis, arrays["steps"], bool(arrays["cosine"]))
+
+
+def scores_of(queries: Floats, item_vectors: Floats) -> Floats:
+    """<e, e_i> + b_i, float32 [n, n_items], of queries e [n, d] and item vectors (e_i, b_i), or e_i without biases."""
+    width = queries.shape[1]
+    return np.asarray(queries @ item_vectors[:, :width].T + item_vectors[:, width:].sum(axis=1), dtype=np.float32)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.models.fold_in.base import Basis, Floats, FoldInScorer
+from movierec_engine.models.fold_in.lightgcn import scores_of
 from movierec_engine.models.fold_in.neighbours import neighbour_weights
 from movierec_engine.models.vectors import unit_rows
 
@@ -25,7 +26,7 @@ _PREFIX = "weights."
 
 @dataclass(frozen=True, eq=False)
 class NGCFFoldIn(FoldInScorer):
-    """The item vectors are the final embeddings.
+    """The item vectors are the final embeddings, and a column of the biases but for older models.
 
     initial: float32 [n_users, d], E^(0) of the trained users.
     item_layers: float32 [n_items, d + sum of all hidden widths but the last], what items send in each layer.
@@ -50,7 +51,7 @@ class NGCFFoldIn(FoldInScorer):
             total = self._layer("linear", number, sent + here) + self._layer("bilinear", number, sent * here)
             here = np.where(total > 0, total, SLOPE * total).astype(np.float32)
             joined.append(unit_rows(here))
-        return np.asarray(np.concatenate(joined, axis=1) @ self.basis.vectors.T, dtype=np.float32)
+        return scores_of(np.concatenate(joined, axis=1), self.basis.vectors)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         weights = {_PREFIX + name: array for name, array in self.weights.items()}

@@ -1,4 +1,10 @@
-"""Base of lightgcn and ngcf: after propagation a score is the inner product of two final embeddings."""
+"""Base of lightgcn and ngcf: after propagation a score is the inner product of two final embeddings, and a prior.
+
+    score(u, i) = <e_u, e_i> + b_i,    b_i = log( (1 + n_i) / (1 + n) )
+
+n_i: the users of item i in train; n: the mean of that over the items. The prior b alone ranks by popularity, so that
+embeddings have to learn only what differs from it. It is not trained, and the papers have none.
+"""
 
 from abc import abstractmethod
 from dataclasses import replace
@@ -22,17 +28,25 @@ _EDGE = 32.0
 
 
 class GraphNetwork(Network):
-    """embeddings: float32 [n_users + n_items, d], E^(0), users first. l2: weight of their squared norms."""
+    """embeddings: float32 [n_users + n_items, d], E^(0), users first. l2: weight of their squared norms.
+
+    item_bias: float32 [n_items], the prior above; 0 without.
+    """
 
     user_tables = ("embeddings",)
 
     adjacency: Tensor
+    item_bias: Tensor
 
-    def __init__(self, graph: InteractionGraph, width: int, init_std: float, temperature: float, l2: float) -> None:
+    def __init__(
+        self, graph: InteractionGraph, width: int, init_std: float, temperature: float, l2: float, prior: bool = True
+    ) -> None:
         super().__init__()
         self.n_users, self.n_items, self.l2, self._temperature = graph.n_users, graph.n_items, l2, temperature
         self.embeddings = nn.Parameter(torch.randn(self.n_users + self.n_items, width).mul_(init_std))
         self.register_buffer("adjacency", to_csr_tensor(graph.adjacency), persistent=False)
+        bias = torch.from_numpy(_log_popularity(graph.item_degrees)) * prior
+        self.register_buffer("item_bias", bias, persistent=False)
         self.conv = SymmetricLGConv(graph.n_users)
         self._propagated: tuple[Tensor, Tensor] | None = None
         self._of_step: tuple[Tensor, ...] = ()
@@ -62,8 +76,11 @@ class GraphNetwork(Network):
 
     def factors(self, users: Tensor, items: Tensor | None) -> tuple[Tensor, Tensor]:
         user_vectors, item_vectors = self._of_step or self.final()
-        queries = rows_of(user_vectors, users) / self._temperature
-        return queries, item_vectors if items is None else rows_of(item_vectors, items)
+        queries = rows_of(user_vectors, users)
+        vectors = item_vectors if items is None else rows_of(item_vectors, items)
+        bias = self.item_bias if items is None else self.item_bias[items]
+        queries = torch.cat([queries, queries.new_ones(len(queries), 1)], dim=1) / self._temperature
+        return queries, torch.cat([vectors, bias[..., None]], dim=-1)
 
     def forward(self, users: Tensor, items: Tensor | None) -> Tensor:
         queries, item_vectors = self.factors(users, items)
@@ -77,27 +94,47 @@ class GraphNetwork(Network):
 
 
 class GraphRecommender(GradientRecommender):
-    """user_embeddings [n_users, d], item_embeddings [n_items, d]: final embeddings, float32."""
+    """user_embeddings [n_users, d], item_embeddings [n_items, d]: final embeddings; item_bias [n_items]; float32."""
 
     losses = LOSSES
 
     user_embeddings: Floats
     item_embeddings: Floats
+    item_bias: Floats
 
     def score_known(self, users: Indices) -> Floats:
-        return np.asarray(self.user_embeddings[users] @ self.item_embeddings.T, dtype=np.float32)
+        scores = self.user_embeddings[users] @ self.item_embeddings.T + self.item_bias
+        return np.asarray(scores, dtype=np.float32)
 
     def query_vectors(self, users: Indices) -> Floats:
-        return self.user_embeddings[users]
+        """Embeddings and a column of ones, for the items' biases."""
+        return np.concatenate([self.user_embeddings[users], np.ones((len(users), 1), dtype=np.float32)], axis=1)
 
     def item_vectors(self) -> Floats:
+        """Embeddings and a column of the biases."""
+        return np.concatenate([self.item_embeddings, self.item_bias[:, None]], axis=1)
+
+    def similarity_vectors(self) -> Floats:
+        """The embeddings without the biases."""
         return self.item_embeddings
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        return {"user_embeddings": self.user_embeddings, "item_embeddings": self.item_embeddings}
+        return {
+            "user_embeddings": self.user_embeddings,
+            "item_embeddings": self.item_embeddings,
+            "item_bias": self.item_bias,
+        }
 
     def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
         self.user_embeddings, self.item_embeddings = tensors["user_embeddings"], tensors["item_embeddings"]
+        none = np.zeros(len(self.item_embeddings), dtype=np.float32)
+        self.item_bias = tensors.get("item_bias", none)  # older models have none
+
+
+def _log_popularity(item_degrees: NDArray[np.integer[Any]]) -> Floats:
+    """b above, float32 [n_items]."""
+    counts = 1.0 + item_degrees
+    return np.asarray(np.log(counts / counts.mean()), dtype=np.float32)
 
 
 def with_graph(training: ModelCost, size: DataSize) -> ModelCost:

@@ -1,8 +1,11 @@
 """LightGCN (He et al. 2020, "LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation").
 
-    E^(k+1) = D^-1/2 A D^-1/2 E^(k),    e_v = 1/(K+1) sum_{k=0..K} e_v^(k),    score(u, i) = <e_u, e_i>
+    E^(k+1) = D^-1/2 A D^-1/2 E^(k),    e_v = 1/(K+1) sum_{k=0..K} e_v^(k)
 
-E^(0): the trained embeddings of users and items; A: the bipartite train graph; K: `num_layers`.
+    score(u, i) = <e_u, e_i> + b_i
+
+E^(0): the trained embeddings of users and items; A: the bipartite train graph; K: `num_layers`; b: a prior by
+popularity (`base.py`), which the paper does not have and cosines do not get.
 
 Losses: `bpr` with sampled negatives, as in the paper; `bce`; `sampled_softmax`; or `softmax` over the whole catalogue,
 which needs fewer epochs (Wu et al. 2024, "On the Effectiveness of Sampled Softmax Loss for Item Recommendation"). With
@@ -85,7 +88,7 @@ class LightGCNNetwork(GraphNetwork):
     edge: Tensor
 
     def __init__(self, graph: InteractionGraph, config: LightGCNConfig, l2: float, device: torch.device) -> None:
-        super().__init__(graph, config.embedding_dim, config.init_std, config.temperature, l2)
+        super().__init__(graph, config.embedding_dim, config.init_std, config.temperature, l2, not config.cosine)
         self.config = config
         edge = undirected_edge(graph.adjacency) if config.dropout else np.zeros(0, dtype=np.int64)
         self.register_buffer("edge", torch.from_numpy(edge), persistent=False)
@@ -158,6 +161,7 @@ class LightGCN(PenaltyByRows, GraphRecommender):
         propagated = self.network.propagate()
         joined, n_users = self.network.joined(propagated).cpu().numpy(), self.network.n_users
         self.user_embeddings, self.item_embeddings = joined[:n_users], joined[n_users:]
+        self.item_bias = self.network.item_bias.cpu().numpy()
         of_users = torch.stack([layer[: self.network.n_users] for layer in propagated])
         self.user_lengths = of_users.mean(dim=0).norm(dim=1).cpu().numpy()
         layers = [layer[self.network.n_users :].cpu().numpy() for layer in propagated]

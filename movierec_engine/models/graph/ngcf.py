@@ -2,8 +2,9 @@
 
     E^(k) = LeakyReLU((L + I) E^(k-1) W_1 + (L E^(k-1) * E^(k-1)) W_2),    e_v = [e_v^(0); ...; e_v^(K)]
 
-    score(u, i) = <e_u, e_i>
+    score(u, i) = <e_u, e_i> + b_i
 
+b: a prior by popularity (`base.py`), which the paper does not have.
 L = D^-1/2 A D^-1/2 over the bipartite train graph, * element by element. As in the authors' code each layer's output is
 brought to unit length before it joins e_v, and message dropout acts on the output of a layer. Node dropout leaves out
 all that some nodes send (section 3.4.2).
@@ -158,6 +159,7 @@ class NGCF(PenaltyByRows, GraphRecommender):
         layers = network.propagate()
         joined = network.joined(layers).cpu().numpy()
         self.user_embeddings, self.item_embeddings = joined[: network.n_users], joined[network.n_users :]
+        self.item_bias = network.item_bias.cpu().numpy()
         self.item_layers = torch.cat([layer[network.n_users :] for layer in layers[:-1]], dim=1).cpu().numpy()
         state = network.state_dict()
         self.weights = {name: state[name].cpu().numpy().copy() for name in state if name != "embeddings"}
