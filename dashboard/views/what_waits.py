@@ -66,9 +66,7 @@ def _work(found: Work, url: str) -> None:
     if said := [_said(one) for one in found.automatic if one.on]:
         with st.expander("What starts runs by itself, and what it last said", expanded=any(row[""] for row in said)):
             tables.show(said, hide_index=True, width="stretch")
-    st.caption(
-        f"Dagster at `{url}`, asked {numbers.duration(max(time.time() - found.asked_at, 0.001))} ago."
-    )
+    st.caption(f"Dagster at `{url}`, asked {numbers.duration(max(time.time() - found.asked_at, 0.001))} ago.")
 
 
 def _row(state: str, run: DagsterRun, url: str) -> dict[str, str]:
