@@ -59,7 +59,7 @@ def ratings() -> Interactions:
 TRAIN = ratings()
 
 
-def fitted(model: Recommender) -> Recommender:
+def fitted(model: Recommender, std: float = 0.4) -> Recommender:
     """A closed-form model trained, a network with random weights that are large enough to tell items apart."""
     if not isinstance(model, GradientRecommender):
         return model.fit(Dataset(TRAIN))
@@ -67,7 +67,7 @@ def fitted(model: Recommender) -> Recommender:
     network = model.build(TRAIN, build_graph(TRAIN), torch.device("cpu"))
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.normal_(0, 0.4)
+            parameter.normal_(0, std)
     model.export()
     return model
 
@@ -118,11 +118,11 @@ MAKERS = {
     "user_cf implicit": lambda: fitted(ItemCF(ItemCF.Config(user_based=True, feedback="implicit"))),
     "als": lambda: fitted(ALS(ALS.Config(embedding_dim=8, epochs=4))),
     "gf_cf": lambda: fitted(GFCF(GFCF.Config(n_factors=8, neighbours=12))),
-    "svd": lambda: fitted(SVD(SVD.Config(n_factors=6, n_epochs=5))),
-    "svd implicit": lambda: fitted(SVD(SVD.Config(n_factors=6, n_epochs=5, feedback="implicit"))),
-    "svd unbiased": lambda: fitted(SVD(SVD.Config(n_factors=6, n_epochs=5, biased=False))),
+    "svd": lambda: fitted(SVD(SVD.Config(n_factors=6, n_epochs=5, reg_all=0.02))),
+    "svd implicit": lambda: fitted(SVD(SVD.Config(n_factors=6, n_epochs=5, reg_all=0.02, feedback="implicit"))),
+    "svd unbiased": lambda: fitted(SVD(SVD.Config(n_factors=6, n_epochs=5, reg_all=0.02, biased=False))),
     "markov": lambda: fitted(Markov(shrinkage=5.0, half_life_days=1e-3)),
-    "lightgcn": lambda: fitted(LightGCN(LightGCN.Config(embedding_dim=8))),
+    "lightgcn": lambda: fitted(LightGCN(LightGCN.Config(embedding_dim=8)), std=2),
     "lightgcn cosine": lambda: fitted(LightGCN(LightGCN.Config(embedding_dim=8, cosine=True))),
     "ngcf": lambda: fitted(NGCF(NGCF.Config(embedding_dim=6, hidden_dims=(5, 4)))),
     "gmf": lambda: fitted(GMF(GMF.Config(mf_dim=6))),

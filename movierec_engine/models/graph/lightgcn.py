@@ -111,7 +111,7 @@ class LightGCNNetwork(GraphNetwork):
         return functional.normalize(mean, dim=1) if self.config.cosine else mean
 
     def floats_per_score(self, gathered: bool) -> int:
-        return self.config.embedding_dim if gathered else 1
+        return self.config.embedding_dim + 1 if gathered else 1
 
     def _thinned(self) -> Tensor:
         """The adjacency with both directions of some edges left out and the others scaled up."""

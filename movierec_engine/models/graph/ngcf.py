@@ -108,7 +108,7 @@ class NGCFNetwork(GraphNetwork):
         return torch.cat([layers[0], *(functional.normalize(layer, dim=1) for layer in layers[1:])], dim=1)
 
     def floats_per_score(self, gathered: bool) -> int:
-        return self.config.embedding_dim + sum(self.config.hidden_dims) if gathered else 1
+        return self.config.embedding_dim + sum(self.config.hidden_dims) + 1 if gathered else 1
 
     def _sent(self, vectors: Tensor) -> Tensor:
         """Messages of the nodes: of all of them, or with node dropout of those that are left, scaled up."""
