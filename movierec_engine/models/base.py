@@ -62,6 +62,7 @@ class Recommender(ABC):
     personal: whether different people get different scores.
     learning_rate: of models that are trained by gradient, where trainer.learning_rate is not given.
     several_workers: True if `fit` can be shared out to several processes, by trainer.workers.
+    on_torch: True if `fit` loads PyTorch, which takes memory of its own.
     """
 
     name: ClassVar[str]
@@ -70,6 +71,7 @@ class Recommender(ABC):
     personal: ClassVar[bool] = True
     learning_rate: ClassVar[float] = 0.01
     several_workers: ClassVar[bool] = False
+    on_torch: ClassVar[bool] = False
 
     users: IdMap
     items: IdMap

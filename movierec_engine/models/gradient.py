@@ -36,6 +36,7 @@ class GradientRecommender(Trainable):
         both must have in common.
     """
 
+    on_torch = True
     members: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     _start: Mapping[str, Recommender] = {}
 

@@ -112,6 +112,7 @@ class ALS(ClosedFormRecommender):
     name = "als"
     Config = ALSConfig
     several_workers = True
+    on_torch = True
 
     user_factors: Floats
     item_factors: Floats

@@ -64,7 +64,7 @@ class ItemCF(ClosedFormRecommender):
         rows, others = (size.n_users, size.n_items) if self.config.user_based else (size.n_items, size.n_users)
         neighbours = self.config.neighbours(False, size.n_train / max(size.n_users * size.n_items, 1))
         weights = 8.0 * rows * min(neighbours, rows)
-        fit = 2 * weights + 40.0 * size.n_train + 1e8
+        fit = 2 * weights + 40.0 * size.n_train + 5e7
         seconds = (float(size.n_train) ** 2 / max(others, 1) * 3 + float(rows) ** 2) / RANDOM_READS
         per_user = 2 * size.per_user * neighbours
         return item_weights_cost(size, rows, weights, per_user, fit, seconds, "train als instead")

@@ -118,6 +118,7 @@ class HybridEnsemble(Recommender):
     name = "hybrid_ensemble"
     Config = HybridEnsembleConfig
     several_workers = True  # those of its members that can
+    on_torch = True  # most of its members
 
     members: Sequence[Recommender]
     weights: Floats
