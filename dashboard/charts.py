@@ -24,7 +24,8 @@ INK = {"light": "#31333F", "dark": "#FAFAFA"}
 """Text inside charts, by the visitor's theme."""
 SUBTITLE = {"light": "#5F6270", "dark": "#A3A8B4"}
 CHOSEN = {"light": "#0072B2", "dark": "#3FA0D8"}
-"""What is chosen; Streamlit's own widgets have it too, by `.streamlit/config.toml`."""
+"""Colour of what is chosen, by the visitor's theme; Streamlit's own widgets have it too, by
+`.streamlit/config.toml`."""
 FIRST, SECOND = HUES[0], HUES[1]
 """Two sides of a comparison, and parts that are no models."""
 DASHES = ([1, 0], [6, 3], [2, 2])
@@ -40,7 +41,7 @@ ORDER = (
 Chart = Any
 """An Altair chart of any kind."""
 Row = Mapping[str, Any]
-"""What a chart shows of one thing: its fields by name."""
+"""One thing in a chart: its fields by name."""
 
 
 def place(model: str) -> int:

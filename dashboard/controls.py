@@ -36,7 +36,7 @@ class Chosen:
     standings: list[Standing]
     labels: dict[str, str]
     family: list[Standing]
-    """Those whose pairs are tested together, whatever is shown: the newest of each model and device, and the chosen."""
+    """Reports whose pairs are tested together, whatever is shown: the newest by model and device, and the chosen."""
     versions: list[ReportVersion]
     """Every version in the set-up, chosen or not."""
 

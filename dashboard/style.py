@@ -39,7 +39,7 @@ _STYLE = """
 _DARK_CHARTS_ON_PAPER = """@media print {
   :is([data-testid="stVegaLiteChart"], [data-testid="stDataFrame"]) canvas { filter: invert(1) hue-rotate(180deg); }
 }"""
-"""What is drawn light on dark is printed dark on white, each colour as it was."""
+"""CSS by which charts drawn light on dark are printed dark on white, each colour as it was."""
 
 
 def legible() -> None:

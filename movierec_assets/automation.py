@@ -43,7 +43,7 @@ class RetrainingConfig:
     models: tuple[str, ...] = ("popularity", "item_cf", "svd", "ease", "als", "gf_cf", "gmf", "lightgcn")
     """The models that are trained again, each in a run of its own."""
     devices: tuple[str, ...] = EVERY_DEVICE
-    """Those of them that there are, by `devices`, are used."""
+    """Devices that they are trained on, as far as there are any by `automation.devices`."""
     hybrid: bool = True
     """Whether the device's hybrid ensemble is made anew once they are trained, before one of them all is released."""
 
@@ -74,7 +74,7 @@ class SweepSchedule:
     models: tuple[str, ...] = ("lightgcn",)
     """The models whose search spaces, configs/sweep/MODEL.yaml, are searched."""
     devices: tuple[str, ...] = EVERY_DEVICE
-    """Those of them that there are, by `devices`, are used."""
+    """Devices that they are searched on, as far as there are any by `automation.devices`."""
     trials: int = 20
     """Trials of each search."""
 
@@ -91,7 +91,7 @@ class BacktestSchedule:
     models: tuple[str, ...] = ("ease", "lightgcn")
     """The models that are tested."""
     devices: tuple[str, ...] = EVERY_DEVICE
-    """Those of them that there are, by `devices`, are used."""
+    """Devices that they are tested on, as far as there are any by `automation.devices`."""
     windows: int = 4
     """Tests, each on what came after what it trains on."""
 
@@ -104,15 +104,15 @@ class OwnersConfig:
     """Settings of whom Dagster shows as the owners of assets, by domain: mail addresses, or teams as team:NAME."""
 
     data: tuple[str, ...] = ()
-    """Of the input files and what is made of them up to the graph."""
+    """Owners of the input files and what is made of them up to the graph."""
     models: tuple[str, ...] = ()
-    """Of trained models, reports and indices."""
+    """Owners of trained models, reports and indices."""
     studies: tuple[str, ...] = ()
-    """Of backtests and sweeps."""
+    """Owners of backtests and sweeps."""
     release: tuple[str, ...] = ()
-    """Of the leaderboard and what is served."""
+    """Owners of the leaderboard and what is served."""
     surfaces: tuple[str, ...] = ()
-    """Of the API, the dashboard, MLflow's registry and exported lists."""
+    """Owners of the API, the dashboard, MLflow's registry and exported lists."""
 
     def __post_init__(self) -> None:
         for domain, owners in vars(self).items():
@@ -134,7 +134,7 @@ class AutomationConfig:
     """Whether a range of partitions that is launched in the UI is a run for each of them, in a process of its own, and
     not one run for all; `dagster asset materialize --partition-range` needs the latter."""
     time_zone: str = "UTC"
-    """Of all schedules, such as Europe/Berlin."""
+    """Time zone of all schedules, such as Europe/Berlin."""
     overrides: tuple[str, ...] = ()
     """Settings of every run that is not given its own, in Hydra's syntax: also of those started by hand."""
     retraining: RetrainingConfig = field(default_factory=RetrainingConfig)

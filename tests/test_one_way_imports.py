@@ -1,11 +1,13 @@
 """The house rules of DESIGN: one-way imports, late heavy libraries, unique classes, docstrings that name the thing."""
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from graphlib import TopologicalSorter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -216,10 +218,20 @@ def test_docstrings_name_the_thing_first() -> None:
     hiding = re.compile(r"(Of|Those|That of|What)\b")
     found = []
     for package in ("movierec_engine", "movierec_assets", "dashboard", "client"):
-        for path in sorted((ROOT / package).rglob("*.py")):
-            for node in nodes_of(path):
-                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                    said = ast.get_docstring(node) or ""
-                    if hiding.match(said):
-                        found.append(f"{path.relative_to(ROOT)}:{node.body[0].lineno}: {said.splitlines()[0]}")
+        for path in files_of(package):
+            for line, said in (one for node in nodes_of(path) for one in docstrings(node)):
+                if hiding.match(said):
+                    found.append(f"{path.relative_to(ROOT)}:{line}: {said.splitlines()[0]}")
     assert found == []
+
+
+def docstrings(node: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and text of a module's, class's or function's docstring, and of those right below assignments in it."""
+    if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        return
+    said = node.body[:1]
+    if isinstance(node, ast.Module | ast.ClassDef):
+        said += [below for above, below in pairwise(node.body) if isinstance(above, ast.Assign | ast.AnnAssign)]
+    for one in said:
+        if isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant) and isinstance(one.value.value, str):
+            yield one.lineno, inspect.cleandoc(one.value.value)

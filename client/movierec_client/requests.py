@@ -11,7 +11,7 @@ Id = int | str
 Query = list[tuple[str, str | int | float | bool | None]]
 """A query string, as httpx takes it."""
 Scenario = Literal["home", "similar", "mail"]
-"""What lists are for, by which they have rules."""
+"""Uses of lists, each with rules of its own."""
 Kind = Literal["rating", "watched", "added_to_list", "click", "not_interested"]
 
 
@@ -79,15 +79,15 @@ class Event:
     movie_id: Id
     kind: Kind
     rating: float | None = None
-    """Of a rating: on the scale of the data set, which GET /api/v1/openapi.json says; 0.5 to 5 for MovieLens."""
+    """The rating, on the scale of the data set, which GET /api/v1/openapi.json says; 0.5 to 5 for MovieLens."""
     share: float | None = None
-    """Of `watched`: the share that was watched, from 0 to 1."""
+    """Share of a `watched` movie that was watched, from 0 to 1."""
     timestamp: int | None = None
     """When it happened, in seconds since 1970; None for the moment at which the server records it."""
     exposure_id: str | None = None
-    """Of the answer that showed the movie, where it had one."""
+    """Exposure id of the answer that showed the movie, where it had one."""
     request_id: str | None = None
-    """Of the answer that showed the movie, where no exposure_id was kept."""
+    """Request id of the answer that showed the movie, where no exposure_id was kept."""
     key: str = field(default_factory=new_key)
 
     def as_json(self) -> dict[str, Any]:

@@ -22,7 +22,8 @@ KIND_HUES = {
     "not interested": charts.HUES[0],
 }
 LEAST_REQUESTS = 20
-"""Of fewer requests the 95th percentile is that of one or none of them, which says nothing of an endpoint."""
+"""Requests that an endpoint is judged by, at least: of fewer the 95th percentile is that of one or none of them, which
+says nothing of an endpoint."""
 
 
 def backtest_rows(found: Mapping[str, Backtest], metric: str, users: str) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ MARKS = {
     "higher": (charts.HUES[2], "triangle-up"),
     "not sure": (charts.GREY, "circle"),
 }
-"""What a rule surely does to ndcg -> its hue and shape."""
+"""Effect of a rule on ndcg, where it is sure -> its hue and shape."""
 
 
 def price_rows(prices: Sequence[RulePrice]) -> list[dict[str, Any]]:

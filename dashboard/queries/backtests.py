@@ -13,7 +13,7 @@ from movierec_engine.store import kinds
 
 GROUPS = {ALL: "all users", WITH_HISTORY: "users with a history"}
 SINCE = "since then"
-"""What comes after the last window."""
+"""Name of the time after the last window."""
 
 
 @dataclass(frozen=True)

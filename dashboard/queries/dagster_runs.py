@@ -47,7 +47,7 @@ fragment instigation on InstigationState {
   status ticks(limit: 1) { status timestamp skipReason error { message } }
 }
 """
-"""Of Dagster 1.13; another version that lacks one of the fields answers with an error, which is shown."""
+"""GraphQL query of Dagster 1.13; another version that lacks one of the fields answers with an error, which is shown."""
 
 
 @dataclass(frozen=True)

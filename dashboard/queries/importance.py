@@ -34,7 +34,7 @@ class Importance:
 
     setting: str
     share: float
-    """Of the variance of the validation metric over the searched space, corrected for chance; from 0 to 1."""
+    """Share of the variance of the validation metric over the searched space, corrected for chance; from 0 to 1."""
     direction: float | None
     """Spearman's rank correlation of a number with the metric, positive where more is better; None for words."""
     values: int

@@ -46,14 +46,14 @@ class IndexVersion:
     split: str
     """The file of the split that it was trained on, "" where it is gone."""
     fingerprint: str
-    """Of the evaluation set-up that it was measured in."""
+    """Fingerprint of the evaluation set-up that it was measured in."""
     served: bool
     report: str
     """The folder of the report on its trained model, "" where there is none."""
     refitted: bool
     """Whether it is a measured version refitted on all interactions, so that it knows the test part."""
     nouns: Nouns = MOVIES
-    """What the data set calls one item, and several."""
+    """The data set's words for one item, and several."""
 
 
 @dataclass(frozen=True, eq=False)

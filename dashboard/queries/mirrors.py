@@ -43,4 +43,4 @@ def _stale(error: Exception) -> str:
 
 
 problems: dict[str, list[str]] = {}
-"""What is wrong with a mirror, by its object store's URL."""
+"""Problems of each mirror, by its object store's URL."""

@@ -76,7 +76,7 @@ class Snapshot:
     serving: dict[str, Serving]
     """Data set -> what is served of it."""
     root: Path
-    """Of the store."""
+    """Root folder of the store."""
     notes: tuple[str, ...]
     """One sentence for each thing left out: the file, what is wrong with it, and the remedy."""
     unreadable: int = 0

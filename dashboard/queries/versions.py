@@ -31,7 +31,7 @@ class ReportVersion:
     version: str
     folder: str
     fingerprint: str
-    """Of the evaluation set-up."""
+    """Fingerprint of the evaluation set-up."""
     created_at: str
     trained_model: str
     seed: int | None

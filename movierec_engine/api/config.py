@@ -16,8 +16,8 @@ METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 LOG_FORMATS = ("text", "json")
 OPEN, READ, WRITE, ADMIN = "open", "read", "write", "admin"
-"""What an endpoint asks of a key: nothing; to see what is known of people and of the operation; to record what people
-do; to erase people."""
+"""Scopes of API keys, as endpoints ask for them: none; to see what is known of people and of the operation; to record
+what people do; to erase people."""
 SCOPES = (OPEN, READ, WRITE, ADMIN)
 KEYS_VARIABLE = "MOVIEREC_API_KEYS"
 """Names the environment variable with the API's keys, SCOPE=KEY by commas: read=KEY,write=KEY,admin=KEY. A key has 16
@@ -53,7 +53,7 @@ class ServingConfig(IndicesConfig):
     answer_seconds: float = 30.0
     """How long an answer may take: longer ones are answered 503, and requests in progress get as long after SIGTERM."""
     log_format: str = "text"
-    """Of what is written to stderr: text or json."""
+    """Format of what is written to stderr: text or json."""
     access_log: bool = False
     """Whether a line is written for each request, which costs it 12 microseconds."""
     max_top_k: int = 500
@@ -75,7 +75,7 @@ class ServingConfig(IndicesConfig):
     cors_origins: tuple[str, ...] = ()
     """Web origins, such as https://example.org, whose pages may call the API from a browser."""
     rows: RowsConfig = field(default_factory=RowsConfig)
-    """What rows of the home page count."""
+    """Settings of the home page's rows."""
     experiment: ExperimentConfig = field(default_factory=ExperimentConfig)
     """The experiment that runs on answers to users for which no model is named; none while it has no name."""
     exploration: ExplorationConfig = field(default_factory=ExplorationConfig)

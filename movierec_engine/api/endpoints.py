@@ -41,7 +41,7 @@ class Endpoint:
     scope: str = OPEN
     """The scope of the API key that is asked for where the server has any."""
     of_people: Callable[[Any], bool] | None = None
-    """Of a typed request to an OPEN endpoint: whether its answer tells of a person, so that a key to READ is needed."""
+    """Whether the answer to a typed request tells of a person, so that the endpoint, if OPEN, needs a key to READ."""
     limited: bool = True
     """Whether the rate limit holds."""
 

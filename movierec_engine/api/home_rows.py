@@ -39,7 +39,7 @@ SEEDS = 4
 """Liked movies that rows of similar ones can be made of."""
 GENRES = 5
 TASTE = 0.5
-"""Of the person's taste in rows of similar movies, as /api/similar has it."""
+"""Weight of the person's taste in rows of similar movies, as /api/similar has it."""
 SHORTEST_SERIES = 2
 
 

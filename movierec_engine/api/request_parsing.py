@@ -25,7 +25,7 @@ Ids = Callable[[object], KnownIds | None]
 
 MAX_BODY_BYTES = 1 << 20
 MOST_PARAMETERS = 2100
-"""Of a query string, in which each entry of a list may be written as a parameter."""
+"""Parameters of a query string at most; each entry of a list may be written as one."""
 WITH_BODY = ("POST", "PUT", "PATCH")
 
 _DIGITS = re.compile(r"[0-9]{1,19}")

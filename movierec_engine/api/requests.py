@@ -125,9 +125,9 @@ class PagedRequest(RequestModel):
     paged: Flag = False
     """Whether the answer has `next`, by which the list continues."""
     next: Cursor | None = None
-    """What the page before gave as `next`, with the same parameters: the answer is what is best of the rest, without
-    what was shown, whatever was rated or dismissed in between. The history, the length and what is excluded may
-    change. Above 3,500 characters send it by POST."""
+    """Cursor that the page before gave as `next`, with the same parameters: the answer is what is best of the rest,
+    without what was shown, whatever was rated or dismissed in between. The history, the length and what is excluded
+    may change. Above 3,500 characters send it by POST."""
 
     @property
     def continues(self) -> bool:
@@ -236,8 +236,8 @@ class RowRequest(HomeRequest):
     row: Annotated[str, text(300)] = Field(examples=["trending"])
     """The row's name, as /api/home has it: `trending`, `genre:Crime`, `because:{movie}`."""
     next: Cursor | None = None
-    """What /api/home gave as the row's `next`, or its page before, with the same parameters: the answer is what is best
-    of the rest, without what the page showed. The history, the length and what is excluded may change."""
+    """Cursor that /api/home gave as the row's `next`, or its page before, with the same parameters: the answer is what
+    is best of the rest, without what the page showed. The history, the length and what is excluded may change."""
 
 
 _RulesGiven = Annotated[
@@ -250,7 +250,7 @@ _Who = Annotated[str, text(100)]
 
 class RulesRequest(RequestModel):
     scenario: Annotated[str, OneOf(SCENARIOS)] = Field(examples=["home"])
-    """What the lists are for."""
+    """Use of the lists that the rules are for."""
 
 
 class TryRulesRequest(RulesRequest):
@@ -336,18 +336,18 @@ class FeedbackItem(RequestModel):
     movie_id: MovieId
     kind: EventKind
     rating: Rating | None = None
-    """Of a rating."""
+    """The rating, on the data set's scale; for the kind `rating` alone."""
     share: Share | None = None
-    """Of `watched`, where it is known: the share that was watched, from 0 to 1."""
+    """Share of a `watched` movie that was watched, from 0 to 1, where it is known."""
     timestamp: _Moment | None = None
     """When it happened, in seconds since 1970 and not in the future; without it, now. Of several ratings of a movie the
     latest counts."""
     key: IdempotencyKey | None = None
     """Idempotency key: of one user the same one is recorded once."""
     exposure_id: AnswerId | None = None
-    """Of the answer that showed the movie, where it had one."""
+    """Exposure id of the answer that showed the movie, where it had one."""
     request_id: AnswerId | None = None
-    """Of the answer that showed the movie, for a client that does not keep its exposure_id."""
+    """Request id of the answer that showed the movie, for a client that does not keep its exposure_id."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -369,7 +369,7 @@ class FeedbackRequest(FeedbackItem):
     movie_id: MovieId | None = Field(default=None, examples=[10])  # type: ignore[assignment]
     kind: EventKind | None = Field(default=None, examples=["rating"])  # type: ignore[assignment]
     rating: Rating | None = Field(default=None, examples=[4.5])
-    """Of a rating."""
+    """The rating, on the data set's scale; for the kind `rating` alone."""
     events: Annotated[tuple[FeedbackItem, ...], Field(min_length=1, max_length=MOST_EVENTS)] | None = None
     """Several events, recorded all or none."""
     idempotency_key: IdempotencyKey | None = Field(default=None, alias="Idempotency-Key")

@@ -18,7 +18,7 @@ from movierec_engine.errors import MovierecError
 from movierec_engine.store.files import fsync, replace_file, sha256_of
 
 FORMAT = 1
-"""Of the archive; a release reads those up to its own."""
+"""Version of the archive's format; a release reads those up to its own."""
 MANIFEST_FILE = "manifest.json"
 _CHUNK = 1 << 20
 
@@ -35,7 +35,7 @@ class Backup:
     files: dict[str, dict[str, Any]]
     """Name, with `/` between folders -> size in bytes and SHA-256."""
     facts: dict[str, Any] = field(default_factory=dict)
-    """What it is of: `created_at`, `movierec` (the release that wrote it), and what else its writer said."""
+    """Facts about the backup: `created_at`, `movierec` (the release that wrote it), and what else its writer said."""
 
     @property
     def size(self) -> int:

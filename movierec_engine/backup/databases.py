@@ -14,7 +14,7 @@ from movierec_engine.backup.archive import BackupError
 BUSY_SECONDS = 60.0
 """How long a database that another process keeps to itself is waited for."""
 ENDINGS = ("", "-wal", "-shm", "-journal")
-"""Of the files that SQLite keeps for a database."""
+"""Name endings of the files that SQLite keeps for a database."""
 _HAS_RUNS = "SELECT EXISTS (SELECT 1 FROM runs)"
 """Dagster and MLflow both call the table so."""
 _OTHERS = """

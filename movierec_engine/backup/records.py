@@ -28,7 +28,7 @@ class SqliteFiles:
     main: str
     """The database that has a table of runs, from the folder."""
     patterns: tuple[str, ...]
-    """Of all databases, from the folder."""
+    """Glob patterns of all databases, from the folder."""
     beside: str = ""
     """A folder of files that are written once."""
 

@@ -38,7 +38,7 @@ ELICITATION_MODEL = "ease"
 
 READY_SECONDS = 90
 QUIET = "ignore:Function `dev_command` is superseded"
-"""What the log of `dagster dev` need not begin with: dg, which is to take its place, is not installed."""
+"""Filter of the warning that the log of `dagster dev` begins with: dg, which is to take its place, is not installed."""
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 """Signals that end the servers; started in the background, a process may ignore some unless it asks for them."""
 STOP_SECONDS = 10

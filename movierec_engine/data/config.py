@@ -63,7 +63,7 @@ class TextFormat:
     _group = "data.movies_format"
 
     delimiter: str = ""
-    """What stands between fields: a character, `::`, or one of `tab`, `comma`, `semicolon`, `pipe`, `space`; empty:
+    """Separator of fields: a character, `::`, or one of `tab`, `comma`, `semicolon`, `pipe`, `space`; empty:
     told from the file."""
     header: str = "auto"
     """`yes` where the first line names the columns, `no` where it holds data; `auto`: told from the file."""
@@ -120,7 +120,7 @@ class DataConfig:
     """Optional file with titles, genres and years, of any form that `ratings_file` may have (layouts custom and
     presplit)."""
     genres_separator: str = ""
-    """What stands between the genres of an item in `movies_file`; empty: `|`, or what the file seems to have."""
+    """Separator of the genres of an item in `movies_file`; empty: `|`, or what the file seems to have."""
     columns: ColumnNames = field(default_factory=ColumnNames)
     """Column names of these files (layouts custom and presplit)."""
     format: FileFormat = field(default_factory=FileFormat)
@@ -128,9 +128,9 @@ class DataConfig:
     movies_format: TextFormat = field(default_factory=TextFormat)
     """How `movies_file` is written (layouts custom and presplit)."""
     item_noun: str = "movie"
-    """What one item is called, in the singular: book, song, place."""
+    """Name of one item, in the singular: book, song, place."""
     item_nouns: str = ""
-    """What several are called; empty: `item_noun` with an s."""
+    """Name of several items; empty: `item_noun` with an s."""
 
     train_file: str = ""
     """Like `ratings_file`: what to train on (layout presplit)."""
@@ -176,7 +176,7 @@ class DataConfig:
     val_ratio: float = 0.1
     """Share of the interactions, or of the users, in validation; test gets the rest."""
     fold_in_ratio: float = 0.8
-    """Of `users`: the share of a held-out user's interactions that the model is told of; the rest is to be found."""
+    """Share of a held-out user's interactions that the model is told of (strategy `users`); the rest is to be found."""
     train_size: float = 1.0
     """Share of the train interactions to train on, for quick tries; evaluation is unchanged."""
     negative_samples: int = 1

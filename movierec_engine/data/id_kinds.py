@@ -19,7 +19,7 @@ _ANY_SPELLING = r"[0-9]+(\.0+)?"
 _NEGATIVE = r"-[0-9]+"
 _NUMBER_OR_MISSING = r"(?i)[+-]?[0-9]*\.?[0-9]+(e[+-]?[0-9]+)?|[+-]?inf(inity)?|nan|null|none|n/?a|<na>|\\n"
 MISSING = ("NULL", "null", "None", "none", "NONE", "NaN", "nan", "NAN", "N/A", "n/a", "<NA>", r"\N")
-"""What programs write for a missing value, which is no id. Names are none of these: Nan and Null, NA of a country."""
+"""Spellings of a missing value, which is no id. Names are none of these: Nan and Null, NA of a country."""
 T = TypeVar("T")
 
 

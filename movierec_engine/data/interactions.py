@@ -19,7 +19,7 @@ from movierec_engine.errors import EmptyDataError
 ID_MAPS_FILE = "id_maps.npz"
 
 HistoryValues = Literal["ones", "ratings", "places", "times"]
-"""What an entry of a history holds: 1, the rating, the place in the order of time, from 1 for the oldest, or the time
+"""Value of an entry of a history: 1, the rating, the place in the order of time, from 1 for the oldest, or the time
 itself (`Interactions.exact_times`)."""
 OF_ORDER: tuple[HistoryValues, ...] = ("places", "times")
 """Values that say the order of a history. A model that goes by places takes times too, whose order counts alone."""

@@ -29,7 +29,7 @@ _USUAL = ColumnNames()
 _UNNAMED = r"column\d+"
 """How columns are called that no header names."""
 _ROWS_THAT_REPEAT = 20
-"""Of so many rows some are of the same user, or else it is looked at whether any are."""
+"""Rows at a file's head of which some are of the same user; if none are, all rows are searched for a repeated one."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ _YEAR = r"\(\s*([0-9]{4})\s*(?:[-–]\s*(?:[0-9]{4})?\s*)?\)$"
 MOST_METADATA = 64
 """Further columns of a file of titles that are kept."""
 _SEPARATORS = ("|", ";", ",")
-"""What stands between genres, by whichever of these most genres have, the first of equals."""
+"""Separators of genres; the one that most items' genres have is theirs, the first of equals."""
 _QUOTED = r"""'([^'\\]|\\.)*'|"([^"\\]|\\.)*["]"""
 _NAMED = rf"""['"](?:name|title)['"]\s*:\s*({_QUOTED})"""
 _GENRES = r"""

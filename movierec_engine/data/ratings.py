@@ -20,7 +20,7 @@ MOVIES_SCHEMA = pa.schema(
 )
 _IDS = ("user_id", "movie_id")
 NEGATIVES_SCHEMA = pa.schema([("user_id", pa.int64()), ("movie_id", pa.int64())])
-"""Of whole numbers; where ids are texts `with_ids_of` has their columns as strings."""
+"""Schema of negatives whose ids are whole numbers; where ids are texts `with_ids_of` has their columns as strings."""
 
 
 def with_ids_of(like: pa.Schema, schema: pa.Schema) -> pa.Schema:
@@ -45,7 +45,7 @@ class ValidationReport:
     bad_rows: int = 0
     """Rows that could not be read and were left out, as `data.format.bad_rows=drop` allows."""
     rows_without_id: int = 0
-    """Of those rows the ones without a user or an item, such as NULL."""
+    """Bad rows without a user or an item, such as NULL."""
     latin1_files: tuple[str, ...] = ()
     """Files that were not UTF-8 and were read as Latin-1."""
     movies_without_title: int = 0

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 TIME_BUCKETS = 32
-"""Of the time between two items, by powers of two of a second: the last begins at 68 years."""
+"""Buckets of the time between two items, by powers of two of a second: the last begins at 68 years."""
 LEAST_SHARE = 0.7
 """Length of the shortest sequence of a group over that of the longest, at least."""
 

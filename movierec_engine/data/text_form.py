@@ -142,7 +142,7 @@ _NO_TABLES = {
     b"\x89HDF": "an HDF5 file; write the table as Parquet or CSV",
     b"Obj\x01": "an Avro file; write the table as Parquet",
 }
-"""What files that begin so are, and what to do."""
+"""First bytes of a file that is no text -> what the file is, and what to do."""
 _OF_EXCEL = "xl/workbook.xml"
 _SQL = re.compile(r"(CREATE|DROP) TABLE\b|INSERT INTO\b", re.IGNORECASE)
 

@@ -35,11 +35,11 @@ class ShareTradeoff:
     low: float
     high: float
     difference: float
-    """Of ndcg from share 0, with the interval of the users' paired differences."""
+    """Difference of ndcg from that at share 0, with the interval of the users' paired differences."""
     difference_low: float
     difference_high: float
     new_share: float
-    """Of all recommendations, how many are new movies."""
+    """Share of new movies among all recommendations."""
     shown: int
     """New movies that stand in any list."""
 

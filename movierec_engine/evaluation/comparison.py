@@ -27,8 +27,8 @@ Values = NDArray[np.float64]
 
 ALPHA = 0.05
 FEW = 100
-"""Of fewer users the bootstrap's resamples are drawn; of these and more their distribution is computed, so that a p
-value has no noise and no floor, unless a few users make the difference (`resampled_mean`)."""
+"""Number of users below which the bootstrap's resamples are drawn; from it on their distribution is computed, so that a
+p value has no noise and no floor, unless a few users make the difference (`resampled_mean`)."""
 RESAMPLES = 20_000
 CONFIDENCE = 0.95
 DECIMALS = 12
@@ -74,7 +74,7 @@ class Verdict:
     better: str
     worse: str
     comparison: PairedComparison
-    """Of better (a) and worse (b), before correction."""
+    """Comparison of better (a) with worse (b), before correction."""
     p_bootstrap: float
     p_wilcoxon: float
     """The comparison's p values, Holm-corrected over all verdicts given together."""

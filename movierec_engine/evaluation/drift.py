@@ -50,13 +50,13 @@ class DriftConfig:
     """Jensen-Shannon distances beyond which newer data are told to have drifted from those of the training."""
 
     users: float = 0.2
-    """Of how many ratings users have, in doubling bins."""
+    """Limit for the numbers of ratings that users have, in doubling bins."""
     items: float = 0.25
-    """Of the ratings over the training's popular and rare items, and those that it did not have."""
+    """Limit for the ratings by tier of items: the training's popular and rare ones, and those that it did not have."""
     ratings: float = 0.1
-    """Of the ratings' values."""
+    """Limit for the ratings' values."""
     genres: float = 0.07
-    """Of the ratings over genres."""
+    """Limit for the ratings by genre."""
 
     def __post_init__(self) -> None:
         for name, limit in vars(self).items():

@@ -52,7 +52,7 @@ class DialTradeoff:
     high: float
     difference_low: float
     difference_high: float
-    """Of the users' paired differences from the same dial at 0."""
+    """Interval of the users' paired differences from the same dial at 0."""
 
 
 def reranking_tradeoff(model: Recommender, heldout: HeldOut) -> list[DialTradeoff]:

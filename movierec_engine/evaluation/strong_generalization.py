@@ -103,7 +103,7 @@ class Gain:
 
     size: int
     comparison: PairedComparison
-    """Of fold-in (a) and popularity (b), before correction."""
+    """Comparison of fold-in (a) with popularity (b), before correction."""
     p_bootstrap: float
     p_wilcoxon: float
     """The comparison's p values, Holm-corrected over the sizes."""

@@ -44,11 +44,11 @@ class FeedbackEvent:
     movie_id: PublicId
     kind: Kind
     rating: float | None = None
-    """Of a rating, any finite number: what its scale is, the data set says."""
+    """The rating, any finite number: what its scale is, the data set says."""
     shown_in: str = ""
-    """Of the list that showed the movie: its exposure_id, or the request id of its answer."""
+    """Id of the list that showed the movie: its exposure_id, or the request id of its answer."""
     share: float | None = None
-    """Of a watched movie, the share that was watched, from 0 to 1; None where that is not known."""
+    """Share of a watched movie that was watched, from 0 to 1; None where that is not known."""
     timestamp: int | None = None
     """When it happened, in seconds since 1970, from EARLIEST to now; None for the moment of recording."""
 
@@ -110,7 +110,7 @@ class ListContext:
     rules: str = ""
     """The version of the rules that held, empty where none did."""
     first_row: int = 0
-    """Of a page of rows, how many movies its first row has, which is the person's own list; 0 for a list."""
+    """Number of movies in the first row of a page of rows, which is the person's own list; 0 for a list."""
 
     @classmethod
     def read(cls, text: str) -> "ListContext | None":
@@ -145,13 +145,13 @@ class Exposure:
     variant: str = ""
     """Empty for an interleaved list, which is of several."""
     teams: tuple[str, ...] = ()
-    """Of an interleaved list: the variant that contributed each movie, "" where it is credited to none."""
+    """Variant that contributed each movie of an interleaved list, "" where it is credited to none."""
     request_id: str = ""
-    """Of the answer that held the list, which the client may have chosen."""
+    """Request id of the answer that held the list, which the client may have chosen."""
     propensities: tuple[float, ...] = ()
-    """Of an explored list: the probability of each movie at its place, above 0 and at most 1."""
+    """Probability of each movie of an explored list at its place, above 0 and at most 1."""
     inclusions: tuple[float, ...] = ()
-    """Of an explored list: the probability of each movie to be anywhere in it."""
+    """Probability of each movie of an explored list to be anywhere in it."""
     context: ListContext = ListContext()
     at_ms: int = field(default_factory=now_ms, compare=False)
     """When it was shown, in milliseconds since 1970."""

@@ -17,7 +17,7 @@ FEEDBACK_SCHEMA = pa.schema(
     ]
 )
 ERASURES_SCHEMA = pa.schema([("user_id", pa.int64()), ("through", pa.int64())])
-"""Of whole numbers; where ids are texts their columns are strings."""
+"""Schema of erasures whose ids are whole numbers; where ids are texts their columns are strings."""
 _TYPES = {pa.int64(): int, pa.string(): str}
 
 
@@ -34,7 +34,7 @@ class Intake:
     ratings: pa.Table
     erasures: pa.Table
     newest_seq: int
-    """Of the rating events, undone ones among them; 0 without any."""
+    """Sequence number of the newest of the rating events, undone ones among them; 0 without any."""
     newest_erasure: int
     """Number of the newest erasure; 0 without any."""
     of_other_ids: int = 0

@@ -59,7 +59,7 @@ class ModelCost:
     similar_operations: float = 0.0
     """The same of one item's similarities to all, where these take more than that."""
     instead: str = ""
-    """What to do where that is too much: `train als instead`, `set model.loss_type=sampled_softmax`."""
+    """Remedy where that is too much: `train als instead`, `set model.loss_type=sampled_softmax`."""
 
 
 def require_fit_memory(model: str, cost: ModelCost | None, size: DataSize) -> None:

@@ -18,7 +18,7 @@ class Epoch:
     loss: float
     """Mean over the batches."""
     seconds: float
-    """Of training and validation together."""
+    """Time of training and validation together."""
     metrics: dict[str, float]
     """Validation metrics, empty without a validation part."""
 
@@ -59,7 +59,7 @@ class Fitting:
     device: str = "cpu"
     """Where networks train: `cpu`, `cuda`, `cuda:N` or `mps`. A fitted model is on the CPU."""
     seed: int = 42
-    """Of initialisation, batches and negatives."""
+    """Seed of initialisation, batches and negatives."""
     epochs: int | None = None
     """Passes at most, all of `trainer.max_epochs` unless given; the learning rate's way stays that of all."""
     evaluator: Measures | None = None

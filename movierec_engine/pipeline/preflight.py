@@ -45,7 +45,7 @@ class DataCounts:
     items: int
     train: int
     interactions: int
-    """Of all parts."""
+    """Interactions of all parts."""
 
     @property
     def size(self) -> DataSize:
@@ -69,7 +69,7 @@ class Estimate:
     """Memory of the whole process at its peak."""
     seconds: float | None
     instead: str = ""
-    """What to do where it is too much."""
+    """Remedy where it is too much."""
 
     def fits(self, budget: float) -> bool | None:
         """True if it fits into so many bytes; None where that is not known."""

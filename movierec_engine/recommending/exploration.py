@@ -58,8 +58,8 @@ class ExplorationConfig:
     """How a place's movie is drawn: `epsilon` (all of the pool alike) or `thompson` (by the chance of being the
     best, which is larger for what is uncertain)."""
     candidates: str = "new"
-    """What the pool is of: `new` (movies that no model knows, shown fewer than `impressions` times) or `next` (those
-    that come after the list in the model's order)."""
+    """Movies of the pool: `new` (those that no model knows, shown fewer than `impressions` times) or `next` (those that
+    come after the list in the model's order)."""
     from_place: int = 8
     """The first place that may be explored, from 1; places before it are always the model's. Of lists of ten the last
     three cost the least for each impression (benchmarks/results/exploration.md)."""

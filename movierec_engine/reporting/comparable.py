@@ -35,7 +35,7 @@ class EvaluationSetup:
     protocol: str
     fingerprint: str
     strategy: str = field(default="", compare=False)
-    """Of the split, whose parts the fingerprint tells apart."""
+    """Strategy of the split, whose parts the fingerprint tells apart."""
     users: int = field(default=0, compare=False)
     """Evaluated on test; 0 where that is not known."""
     models: int = field(default=0, compare=False)

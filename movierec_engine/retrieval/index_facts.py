@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from movierec_engine.data.rating_scale import MOVIELENS, RatingScale
 
 SPARSE = "sparse"
-"""What stands for the factory of an index without FAISS, whose vectors are sparse."""
+"""Placeholder for the factory of an index without FAISS, whose vectors are sparse."""
 
 
 @dataclass(frozen=True)
@@ -38,4 +38,4 @@ class IndexFacts:
     liked_from: float = 0.0
     """The rating from which on a movie counts as liked."""
     rating_scale: RatingScale = MOVIELENS
-    """What people may rate; an index of before it was told has MovieLens'."""
+    """Scale of the ratings that people may give; MovieLens' for an index that does not say."""

@@ -48,7 +48,7 @@ class Lineage:
     """Reference of the version that the titles are of."""
     ratings_file: Path | None
     nouns: Nouns
-    """What the data set calls one of its items, and several."""
+    """The data set's words for one of its items, and several."""
     placed: Path | None
     """Where the movies that no model knows were placed among this catalogue, if anybody has done it."""
     used: tuple[Artifact, ...]

@@ -17,7 +17,7 @@ class PicturesConfig:
     column: str = ""
     """The column of `data.movies_file` with the addresses of pictures, such as poster_path; empty: none."""
     base: str = ""
-    """What stands before an address that is not whole, such as https://image.tmdb.org/t/p/w342."""
+    """Prefix of the addresses that are not whole, such as https://image.tmdb.org/t/p/w342."""
     hosts: tuple[str, ...] = ()
     """Further web origins, such as https://img.example.org, whose pictures the pages may load; no other than these and
     that of `base` is ever asked."""

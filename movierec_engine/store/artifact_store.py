@@ -34,7 +34,7 @@ PINNED = "pinned"
 """The pointer that names a pinned release. It holds while it names what is served."""
 
 FORMAT = 1
-"""Of manifests; a release reads those up to its own, and of the first releases, which name none."""
+"""Format of manifests; a release reads those up to its own, and those of the first releases, which name none."""
 
 _STAMP = re.compile(r"\d{8}T\d{9}Z")
 _LOCK_SECONDS, _DECISION_SECONDS = 60, 600

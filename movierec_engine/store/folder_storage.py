@@ -25,7 +25,7 @@ from movierec_engine.store.storage import Files, LostRaceError, Manifest
 
 _SWAP_SECONDS = 10
 _DEPTHS = ("*", "*/*/*")
-"""Of LATEST below a kind's folder."""
+"""Glob patterns of the folders of LATEST below a kind's folder."""
 _EARLIER_LAYOUT = (
     "pointers/*.json",
     "*/LATEST",

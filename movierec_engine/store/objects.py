@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT")
 REMEDY = "materialize the version again, or repair it from another store by `movierec store copy FROM TO --verify`"
-"""Of a damaged object."""
+"""Remedy for a damaged object."""
 PART_BYTES = 8 << 20
 """Large objects are moved in parts of this size."""
 TRANSFERS = 8

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 ABANDONED_SECONDS = 86_400
-"""What a process of another place was writing counts as left behind after so long without a change."""
+"""Seconds without a change after which what a process of another place was writing counts as left behind."""
 
 
 def place() -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 STATUS: dict[End, str] = {"finished": "FINISHED", "failed": "FAILED", "terminated": "KILLED"}
-"""What MLflow calls the end of a run."""
+"""End of a run -> MLflow's status for it."""
 _LARGEST_FILE = 2**20
 """Bytes; larger files stay in the artifact store alone, which the parameters and tags point to."""
 

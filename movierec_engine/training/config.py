@@ -9,7 +9,7 @@ Mode = Literal["max", "min"]
 LARGEST_LEARNING_RATE = 1000
 USUAL_BATCH, LEAST_BATCH = 8192, 256
 LEAST_STEPS, MOST_STEPS = 20, 100
-"""Of an epoch whose batches go by the data's size."""
+"""Steps of an epoch whose batches go by the data's size, at least and at most."""
 
 
 @dataclass(frozen=True)

@@ -62,12 +62,12 @@ class Tuned:
     """A search's end: all outcomes, the default first, and the winner against the default."""
 
     settings: Settings
-    """Of the default."""
+    """Settings of the default."""
     fingerprint: str
     fixed: tuple[str, ...]
     outcomes: tuple[TimedTrial, ...]
     share: float
-    """Of the users, that the winner was chosen on."""
+    """Share of the users that the winner was chosen on."""
     seconds: float
 
     @property

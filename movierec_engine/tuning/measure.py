@@ -32,7 +32,7 @@ class Measurement:
     per_user: NDArray[np.float64]
     """The metric of each user, float64 [n]."""
     seconds: float
-    """Of the fit with its validation."""
+    """Time of the fit with its validation."""
     epochs: int
     note: str = ""
     """`stopped after epoch 3` where it was; its value is that of its best epoch until then."""

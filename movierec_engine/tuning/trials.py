@@ -148,7 +148,7 @@ class SweepTrials:
     mode: str
     """max or min."""
     gain: str = ""
-    """What a search within a time found against the default settings, in a sentence."""
+    """Gain of a search within a time over the default settings, in a sentence."""
     space: Mapping[str, Axis] = field(default_factory=dict)
     """Setting -> the scale that it was searched on; empty where values were listed one by one."""
 

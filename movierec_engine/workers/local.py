@@ -22,7 +22,7 @@ from movierec_engine.workers.large_arrays import packed
 from movierec_engine.workers.team import Team, WorkerLost
 
 DONE, FAILED, PLACE = "done", "failed", "place"
-"""What a process says: a method's result, the error that it raised, or how far it is."""
+"""Kinds of a process's messages: a method's result, the error that it raised, or how far it is."""
 _SHARED_MEMORY = Path("/dev/shm")
 _LEAST_SHARED = 2**30
 """Free bytes from which on shared memory is taken: of a container it has 64 MB, unless it is given more."""

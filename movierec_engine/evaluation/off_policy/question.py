@@ -8,7 +8,7 @@ from movierec_engine.recommending.exploration import ExplorationConfig
 
 Reward = Literal["like", "click"]
 Assumption = Literal["movie", "place"]
-"""What a movie's reward may depend on: on nothing else in the list, or on its place too."""
+"""Assumption on what a movie's reward depends on: on nothing else in the list, or on its place too."""
 THEN, NONE = "then", "none"
 """Rules of the target's lists: those that each list was shown under, or no rules."""
 

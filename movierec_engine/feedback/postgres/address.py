@@ -11,7 +11,7 @@ from movierec_engine.feedback.config import URL_VARIABLE
 _SCHEMES = ("postgresql+psycopg://", "postgresql://")
 _PREFIX = "feedback_"
 _LONGEST_NAME = 63
-"""Of a schema, in bytes; PostgreSQL cuts longer ones."""
+"""Longest name of a schema, in bytes; PostgreSQL cuts longer ones."""
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,9 @@ from movierec_engine.training.config import TrainerConfig
 
 _BLOCK = 256
 _STEPS = 200
-"""Of conjugate gradients, at most."""
+"""Steps of conjugate gradients, at most."""
 _NEIGHBOURS = 200
-"""Of an item, in catalogues above DENSE_ITEMS."""
+"""Neighbours of an item, in catalogues above DENSE_ITEMS."""
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 _BLOCK = 1024
 _IN_WORDS = {"ratings": "the values of ratings", "places": "the order in time", "times": "the order in time"}
 _RICHER: tuple[HistoryValues, ...] = ("ones", "ratings", "places", "times")
-"""Of what members learned from: times tell the order too."""
+"""Values of the histories that members learned from, the richest last: times tell the order too."""
 STARTERS = ("ease", "als", "gmf", "lightgcn", "popularity")
 """Members that differ in kind, and popularity, to which validation gives what the others do no better. Where members
 are chosen these are candidates that are trained if they are not yet."""

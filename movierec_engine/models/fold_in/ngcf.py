@@ -19,7 +19,7 @@ from movierec_engine.models.fold_in.neighbours import neighbour_weights
 from movierec_engine.models.vectors import unit_rows
 
 SLOPE = 0.2
-"""Of LeakyReLU below 0 (the authors' code)."""
+"""Slope of LeakyReLU below 0 (the authors' code)."""
 
 _PREFIX = "weights."
 

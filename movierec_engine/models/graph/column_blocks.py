@@ -18,10 +18,10 @@ from torch.nn import functional
 from movierec_engine.models.gradient import to_csr_tensor
 
 _BLOCK_FLOATS = 2**21
-"""Of X in a block, 8 MB."""
+"""Floats of X in a block, 8 MB."""
 LARGE_FLOATS = 3 * 2**21
-"""Of X from which on there are blocks, 25 MB: of less they gain nothing, of twice as much they take two thirds of the
-time (benchmarks/results/propagation.md)."""
+"""Floats of X from which on there are blocks, 25 MB: of less they gain nothing, of twice as much they take two thirds
+of the time (benchmarks/results/propagation.md)."""
 WHOLE = slice(None)
 """All rows."""
 

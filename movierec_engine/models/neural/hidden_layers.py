@@ -16,7 +16,7 @@ from torch import Tensor
 from movierec_engine.models.dropout import mask
 
 _BLOCK_FLOATS = 2**18
-"""Of a block's first hidden layer, 1 MB: a processor's cache holds that and what is made of it."""
+"""Floats of a block's first hidden layer, 1 MB: a processor's cache holds that and what is made of it."""
 
 
 def hidden_layers(

@@ -38,7 +38,8 @@ LOSSES = ("auto", "softmax", "sampled_softmax")
 ACTIVATIONS = ("swish", "tanh")
 PRIORS = ("composite", "normal")
 _INIT_STD = 0.01
-"""Of the decoder's weights: small, so that items of few interactions have no likeness by chance."""
+"""Standard deviation of the decoder's initial weights: small, so that items of few interactions have no likeness
+by chance."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,13 @@ class RecVAEConfig:
     num_layers: int = 5
     """Layers of the encoder, each of which sees all before it (the paper's 5; Mult-VAE has 1)."""
     activation: str = "swish"
-    """Of the encoder: `swish` and a layer norm, as in the paper, or `tanh`, as in Mult-VAE."""
+    """Activation of the encoder: `swish` and a layer norm, as in the paper, or `tanh`, as in Mult-VAE."""
     decoder_dim: int = 0
     """Width of a tanh layer between z and the items (Mult-VAE's 600); 0: none, as in the paper."""
     dropout: float = 0.5
     """Share of a history that the encoder does not see in training (the paper's 0.5)."""
     prior: str = "composite"
-    """Of z: `composite`, as in the paper, or the standard `normal` of Mult-VAE."""
+    """Prior of z: `composite`, as in the paper, or the standard `normal` of Mult-VAE."""
     gamma: float = 0.005
     """Weight of the prior by interaction, so that it grows with a user's history (the paper's 0.005)."""
     beta: float = 0.0

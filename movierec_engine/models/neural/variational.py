@@ -20,7 +20,7 @@ Bags = tuple[Tensor, Tensor, Tensor]
 length for each user; and where each user begins, int64 [u]."""
 
 SHARES = (0.15, 0.75, 0.1)
-"""Of the standard, the old and the wide part of the composite prior (the authors' code)."""
+"""Mixture weights of the standard, the old and the wide part of the composite prior (the authors' code)."""
 WIDE = 10.0
 """Log variance of the wide part (the authors' code)."""
 

@@ -37,7 +37,7 @@ from movierec_engine.reporting.progress import advance
 from movierec_engine.training.config import TrainerConfig
 
 _NEIGHBOURS = 500
-"""Of an item, in catalogues above DENSE_ITEMS."""
+"""Neighbours of an item, in catalogues above DENSE_ITEMS."""
 _COMPARED = 100
 """Transitions to and from an item by which it is compared with others, at most."""
 _BLOCK = 2**22

@@ -28,7 +28,7 @@ from movierec_engine.models.gradient import rows_of
 from movierec_engine.training.trainable import SequenceNetwork
 
 _INIT_STD = 0.02
-"""Of vectors and weights (the authors' code of gSASRec and eSASRec draw about as small)."""
+"""Standard deviation of initial vectors and weights (the authors' code of gSASRec and eSASRec draw about as small)."""
 
 
 class SASRecNetwork(SequenceNetwork):

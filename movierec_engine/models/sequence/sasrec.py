@@ -61,7 +61,7 @@ class SASRecConfig:
     sampled_items: int = 512
     """Items drawn for a batch by `sampled_softmax` and `gbce`."""
     calibration: float = 0.75
-    """Of gbce: from 0, plain cross-entropy, to 1, calibrated (gSASRec's t, 0.75)."""
+    """Calibration of gbce: from 0, plain cross-entropy, to 1, calibrated (gSASRec's t, 0.75)."""
 
     def __post_init__(self) -> None:
         check_loss("sasrec", self.loss_type, LOSSES, 1, self.sampled_items)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 SHORTEST = 4
 """Movies of a row that stands, at least."""
 AGAIN = 0.8
-"""What a further row of a kind counts, to the power of how many there are already."""
+"""Weight of a further row of a kind, to the power of how many there are already."""
 
 
 @dataclass(frozen=True, eq=False)

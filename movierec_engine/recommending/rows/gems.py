@@ -8,7 +8,7 @@ from movierec_engine.recommending.rows.ratings_by_item import RatingsByItem
 PRIOR = 10
 """Ratings of the mean of all that each item begins with (a Bayesian average)."""
 BEST_SHARE = 0.25
-"""Of the items outside the head, the share of the highest averages that are gems."""
+"""Share of the items outside the head that are gems: those of the highest averages."""
 HEAD = 0.5
 """The most popular items with this share of all interactions are known to everybody (evaluation's head)."""
 

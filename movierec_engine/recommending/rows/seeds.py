@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RECENT = 30
-"""Of the likes, so many newest ones are considered."""
+"""Number of the newest likes that are considered."""
 
 
 def seeds(

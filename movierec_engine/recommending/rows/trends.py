@@ -15,7 +15,7 @@ from movierec_engine.recommending.rows.ratings_by_item import LikesByDay
 LEAST = 2
 """One person alone makes no trend."""
 _HELD_APART = 1e-6
-"""What the data's own clock counts beside the present one, so that it orders what the present is silent about."""
+"""Weight of the data's own clock beside the present one, so that it orders what the present is silent about."""
 
 Floats = NDArray[np.float64]
 

@@ -58,7 +58,7 @@ class ActiveCap:
     codes: NDArray[np.int64]
     at_most: int
     said: str
-    """What is capped, in words."""
+    """Name of what is capped, in words."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,7 +36,7 @@ from movierec_engine.recommending.rules.reading import (
 )
 
 SCENARIOS = ("home", "similar", "mail")
-"""What lists are for: /api/recommend, /api/similar, and exported lists."""
+"""Uses of lists, each with rules of its own: /api/recommend, /api/similar, and exported lists."""
 MOST_RULES = 100
 MOST_BYTES = 256 * 1024
 MOST_IDS = 20_000

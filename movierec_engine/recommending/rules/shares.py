@@ -15,7 +15,7 @@ Shares = tuple[tuple[int, ActiveShare], ...]
 _DIGITS = 9
 """Shares of places are rounded to so many, so that 0.1 of 30 places are 3."""
 _ANY, _MATCHING, _OTHERS = 0, 1, 2
-"""What a share asks for at a place."""
+"""Demands of a share on a place: any movie, one that matches, or one that does not."""
 
 
 class SharesOfLists:

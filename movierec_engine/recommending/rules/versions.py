@@ -17,7 +17,7 @@ from movierec_engine.store.storage import LostRaceError
 
 RULES_FILE = "rules.json"
 NONE = "none"
-"""What stands for the version of a scenario that has none yet."""
+"""Placeholder for the version of a scenario that has none yet."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ class Ranking:
     metric: str
     reports: dict[str, Measured]
     verdicts: tuple[Verdict, ...]
-    """Of all pairs of models whose users can be compared, Holm-corrected together."""
+    """Verdicts on all pairs of models whose users can be compared, Holm-corrected together."""
     promoted: Artifact | None
     """The index that is served, None while none is."""
     notes: tuple[str, ...]
