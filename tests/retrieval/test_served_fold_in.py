@@ -174,7 +174,8 @@ def test_no_index_loads_torch_to_fold_in_or_to_explain(folder: Path) -> None:
         [sys.executable, "-c", PROGRAM, str(folder)], capture_output=True, text=True, check=True, cwd=ROOT
     )
     *answers, heavy = done.stdout.splitlines()
-    assert sorted(answers) == sorted(f"{name} 3 fold-in" for name in MAKERS)
+    sources = {name: POPULARITY if name == "popularity" else FOLD_IN for name in MAKERS}
+    assert sorted(answers) == sorted(f"{name} 3 {source}" for name, source in sources.items())
     assert heavy == "[]"
 
 
