@@ -61,6 +61,7 @@ class Recommender(ABC):
         find candidates, which `pair_scorer` then scores exactly.
     personal: whether different people get different scores.
     learning_rate: of models that are trained by gradient, where trainer.learning_rate is not given.
+    larger_steps: True if that learning rate grows with the root of batches that follow the data's size.
     several_workers: True if `fit` can be shared out to several processes, by trainer.workers.
     on_torch: True if `fit` loads PyTorch, which takes memory of its own.
     """
@@ -70,6 +71,7 @@ class Recommender(ABC):
     exact_vectors: ClassVar[bool] = True
     personal: ClassVar[bool] = True
     learning_rate: ClassVar[float] = 0.01
+    larger_steps: ClassVar[bool] = False
     several_workers: ClassVar[bool] = False
     on_torch: ClassVar[bool] = False
 

@@ -83,7 +83,8 @@ class TrainerConfig:
     """Most passes over the train interactions; early stopping may end sooner."""
     learning_rate: float = 0.0
     """Step size of the optimizer, before a scheduler lowers it; 0: the model's own, 0.01, of sasrec 0.005
-    and of recvae 0.003."""
+    and of recvae 0.003. For lightgcn with batch_size=0 it is for batches of up to 8,192, and grows with the root of
+    larger ones."""
     batch_size: int = 0
     """Train interactions in a batch; 0: 8,192, but at most a twentieth of all (at least 256 though) and no less than a
     hundredth, so that an epoch has 20 to 100 steps: with fewer of them early stopping ends a training that has only
@@ -140,6 +141,15 @@ class TrainerConfig:
     def of_model(self, learning_rate: float) -> "TrainerConfig":
         """The same settings with a model's own learning rate, unless one is given."""
         return self if self.learning_rate else replace(self, learning_rate=learning_rate)
+
+    def with_larger_steps(self, interactions: int) -> "TrainerConfig":
+        """The same settings with a learning rate that grows with the root of batches that follow the data's size.
+
+        Adam makes about the same way so in fewer, larger batches (Malladi et al. 2022, "On the SDEs and Scaling Rules
+        for Adaptive Gradient Algorithms").
+        """
+        larger = 1.0 if self.batch_size else max(1.0, self.batch_of(interactions) / USUAL_BATCH)
+        return replace(self, learning_rate=min(self.learning_rate * larger**0.5, LARGEST_LEARNING_RATE))
 
     def batch_of(self, interactions: int) -> int:
         """Interactions in a batch of so many train interactions."""

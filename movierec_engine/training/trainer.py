@@ -43,6 +43,8 @@ def train(model: Trainable, data: Dataset, fitting: Fitting) -> list[Epoch]:
     """
     device, seed, evaluator = fitting.device, fitting.seed, fitting.evaluator or Evaluator()
     config = fitting.trainer.of_model(model.learning_rate)
+    if model.larger_steps:
+        config = config.with_larger_steps(len(data.train))
     check_settings(config, evaluator, data.validation, device)
     if config.workers > 1:
         check_workers(config, device, data.train.n_users)

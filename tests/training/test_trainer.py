@@ -86,6 +86,17 @@ def test_without_a_learning_rate_a_model_is_trained_at_its_own() -> None:
     assert not np.array_equal(own, fit(replace(NDCG, max_epochs=2, learning_rate=0.02))[0].item_embeddings)
 
 
+@pytest.mark.parametrize(
+    ("interactions", "batch_size", "expected"),
+    [(100, 0, 0.01), (819_200, 0, 0.01), (4 * 819_200, 0, 0.02), (25 * 819_200, 0, 0.05), (4 * 819_200, 65_536, 0.01)],
+)
+def test_larger_steps_grow_with_the_root_of_batches_that_follow_the_datas_size(
+    interactions: int, batch_size: int, expected: float
+) -> None:
+    config = TrainerConfig(learning_rate=0.01, batch_size=batch_size)
+    assert config.with_larger_steps(interactions).learning_rate == pytest.approx(expected)
+
+
 def test_the_best_epochs_weights_are_restored() -> None:
     config = replace(
         NDCG, max_epochs=40, learning_rate=0.3, early_stopping=EarlyStoppingConfig(metric="ndcg@5", patience=4)

@@ -129,6 +129,7 @@ class LightGCN(PenaltyByRows, GraphRecommender):
 
     name = "lightgcn"
     several_workers = True
+    larger_steps = True  # gmf and recvae learn less by them (benchmarks/results/time_to_als.md)
     Config = LightGCNConfig
 
     network: LightGCNNetwork
