@@ -22,6 +22,13 @@ with one_sentence_errors():
 """
 
 
+def heed_signals() -> None:
+    """Undo what a new process would take over: tests may run below nohup, or beside code that holds signals back."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP})
+
+
 def started(folder: Path, *arguments: str, nohup: bool = False) -> subprocess.Popen[str]:
     """A command that has begun to write below a folder for temporary files."""
     process = subprocess.Popen(
@@ -31,6 +38,7 @@ def started(folder: Path, *arguments: str, nohup: bool = False) -> subprocess.Po
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=heed_signals,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
