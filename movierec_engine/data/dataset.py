@@ -221,7 +221,7 @@ def _finite(column: pa.ChunkedArray, name: str, role: str, kind: type[np.floatin
 def _table(frame: Any) -> pa.Table:
     try:
         return pa.table(dict(frame)) if isinstance(frame, Mapping) else pa.table(frame)
-    except (TypeError, ValueError, OverflowError, NotImplementedError) as error:  # of which pyarrow's own are kinds
+    except (TypeError, ValueError, OverflowError, NotImplementedError) as error:  # pyarrow's errors derive from these
         raise DataError(
             f"this is no frame of interactions ({str(error).splitlines()[0]}); give a frame of pandas, polars, Arrow, "
             "or a mapping of names to columns of equal length, each of whole numbers alone or of texts alone"

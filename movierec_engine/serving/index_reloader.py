@@ -148,16 +148,13 @@ class IndexReloader:
                     self._swap(self._look())
                 self._say_what_is_used()
                 self.out_of_reach = ""
-            except (
-                StoreError,
-                OSError,
-            ) as error:  # the store is out of reach, or a disk; the next look may find it again
+            except (StoreError, OSError) as error:  # of the store or a disk, which the next look may find again
                 self.out_of_reach = str(error)
-                if (kinds.FAISS_INDEX, str(error)) not in self._logged:
-                    self._logged.add((kinds.FAISS_INDEX, str(error)))
+                if self._is_new(kinds.FAISS_INDEX, str(error)):
                     log.error("%s; what was served stays, and it is looked at again", error)
-            except Exception:
-                log.exception("%s cannot be looked at; what was served stays", self._store.location)
+            except Exception as error:  # whatever is wrong with what was found, the thread goes on looking
+                if self._is_new(kinds.FAISS_INDEX, repr(error)):
+                    log.exception("%s cannot be looked at; what was served stays", self._store.location)
             finally:
                 self._looked.set()
 
@@ -331,9 +328,14 @@ class IndexReloader:
         """Record why a version is not served, without the store's path, which clients must not see."""
         said = str(error) or type(error).__name__
         refused[reference] = said.replace(f"{self._store.root}/", "").replace(f"{self._store.location}/", "")
-        if (reference, said) not in self._logged:
-            self._logged.add((reference, said))
+        if self._is_new(reference, said):
             log.error("%s is not served, and tried again: %s", reference, said)
+
+    def _is_new(self, about: str, said: str) -> bool:
+        """Whether something has not been logged yet, as it is now."""
+        known = (about, said) in self._logged
+        self._logged.add((about, said))
+        return not known
 
     def _settle(self) -> None:
         """Stay with the only data set that has indices, where none was chosen. Raises StoreError for several."""

@@ -57,9 +57,7 @@ def copy_store(
     found = [(slot, versions) for slot, versions in every_version(source).items() if data_set in ("", slot.data_set)]
     if not found:
         raise StoreError(f"{source.location} has no versions{f' of {data_set}' if data_set else ''} to copy")
-    everything = sorted(
-        (one for _, versions in found for one in versions), key=lambda one: one.version
-    )  # parents first
+    everything = sorted((one for _, versions in found for one in versions), key=lambda one: one.version)
     there = {(slot, name) for slot, _ in found for name in target.storage.versions(slot)}
     missing = [one for one in everything if (one.slot, one.version) not in there]
     size = sum(map(_size, missing))
@@ -78,15 +76,11 @@ def copy_store(
     for of_data_set, names in _pointers(source):
         if data_set in ("", of_data_set):
             with target.deciding(of_data_set):
-                differing = [
-                    name for name in names if _text(source, of_data_set, name) != _text(target, of_data_set, name)
-                ]
-                if overwrite_pointers or all(_knows(source, target, of_data_set, name) for name in names):
-                    for name in differing:
-                        _move(source, target, of_data_set, name)
-                    moved += len(differing)
+                differing = [one for one in names if _text(source, of_data_set, one) != _text(target, of_data_set, one)]
+                if overwrite_pointers or all(_knows(source, target, of_data_set, one) for one in names):
+                    moved += _move_all(source, target, of_data_set, differing)
                 else:
-                    left += [f"{of_data_set}/{name}" for name in differing]
+                    left += [f"{of_data_set}/{one}" for one in differing]
     return Copied(len(missing), size / 2**20, len(present), moved, tuple(left), repaired)
 
 
@@ -113,15 +107,17 @@ def _knows(source: ArtifactStore, target: ArtifactStore, data_set: str, name: st
     return version in source.storage.versions(slot)
 
 
-def _move(source: ArtifactStore, target: ArtifactStore, data_set: str, name: str) -> None:
-    """Let a pointer of the target be what the source's is."""
-    before, text = _text(target, data_set, name), _text(source, data_set, name)
-    if text is None:
-        target.unpoint(name, data_set)
-    else:
-        target.resolve(json.loads(text)["reference"])
-        ask_permission()
-        target.storage.swap_pointer(data_set, name, before, text)
+def _move_all(source: ArtifactStore, target: ArtifactStore, data_set: str, names: list[str]) -> int:
+    """Let pointers of the target be what the source's are; how many."""
+    for name in names:
+        before, text = _text(target, data_set, name), _text(source, data_set, name)
+        if text is None:
+            target.unpoint(name, data_set)
+        else:
+            target.resolve(json.loads(text)["reference"])
+            ask_permission()
+            target.storage.swap_pointer(data_set, name, before, text)
+    return len(names)
 
 
 def _copy(version: Artifact, target: ArtifactStore) -> None:

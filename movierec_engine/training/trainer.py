@@ -45,6 +45,12 @@ def train(model: Trainable, data: Dataset, fitting: Fitting) -> list[Epoch]:
     config = fitting.trainer.of_model(model.learning_rate)
     if model.larger_steps:
         config = config.with_larger_steps(len(data.train))
+        log.info(
+            "%s: learning rate %.3g for batches of %s",
+            model.name,
+            config.learning_rate,
+            f"{config.batch_of(len(data.train)):,}",
+        )
     check_settings(config, evaluator, data.validation, device)
     if config.workers > 1:
         check_workers(config, device, data.train.n_users)

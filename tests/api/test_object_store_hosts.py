@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from flask.testing import FlaskClient
@@ -39,6 +40,26 @@ def url(server: ObjectStoreServer, tmp_path: Path) -> str:
     return f"{server.bucket('-'.join(tmp_path.name.split('_')[-2:]).lower()[:40])}/team"
 
 
+class Released(NamedTuple):
+    """Two indices, the first of which is served, in a folder and on the object store."""
+
+    first: Artifact
+    second: Artifact
+    remote: ArtifactStore
+
+
+@pytest.fixture
+def released(
+    store: ArtifactStore, publish_line: PublishLine, server: ObjectStoreServer, url: str, tmp_path: Path
+) -> Released:
+    first, second = publish_line("ease")["faiss_index"], publish_line("als", sign=-1)["faiss_index"]
+    store.point("serving", first, {})
+    with as_host(server, tmp_path / "trains"):
+        remote = ArtifactStore(url)
+        copy_store(store, remote)
+    return Released(first, second, remote)
+
+
 def answers(client: FlaskClient) -> dict[str, object]:
     found = {}
     for path in PATHS:
@@ -51,7 +72,7 @@ def answers(client: FlaskClient) -> dict[str, object]:
 @pytest.mark.slow
 def test_a_host_follows_the_pointer_and_goes_on_while_the_store_is_away(
     store: ArtifactStore,
-    publish_line: PublishLine,
+    released: Released,
     server: ObjectStoreServer,
     url: str,
     tmp_path: Path,
@@ -59,11 +80,7 @@ def test_a_host_follows_the_pointer_and_goes_on_while_the_store_is_away(
 ) -> None:
     """One that was started then too, on a machine that has served before; not one that never has."""
     monkeypatch.setattr(object_storage, "RECENT_SECONDS", -1.0)
-    first, second = publish_line("ease")["faiss_index"], publish_line("als", sign=-1)["faiss_index"]
-    store.point("serving", first, {})
-    with as_host(server, tmp_path / "trains"):
-        remote = ArtifactStore(url)
-        copy_store(store, remote)
+    first, second, remote = released
     with as_host(server, tmp_path / "serves"):
         folder, host = create_app(store.root).test_client(), create_app(url).test_client()
         before = answers(host)
@@ -87,8 +104,7 @@ def test_a_host_follows_the_pointer_and_goes_on_while_the_store_is_away(
 
 
 def test_a_host_whose_disk_takes_no_writing_answers_and_says_what_it_cannot_fetch(
-    store: ArtifactStore,
-    publish_line: PublishLine,
+    released: Released,
     server: ObjectStoreServer,
     url: str,
     tmp_path: Path,
@@ -97,11 +113,7 @@ def test_a_host_whose_disk_takes_no_writing_answers_and_says_what_it_cannot_fetc
 ) -> None:
     """Full, or mounted read-only; here files stand where its folders were, which root cannot write to either."""
     monkeypatch.setattr(object_storage, "RECENT_SECONDS", -1.0)
-    first, second = publish_line("ease")["faiss_index"], publish_line("als", sign=-1)["faiss_index"]
-    store.point("serving", first, {})
-    with as_host(server, tmp_path / "trains"):
-        remote = ArtifactStore(url)
-        copy_store(store, remote)
+    first, second, remote = released
     with as_host(server, tmp_path / "serves"):
         before = create_app(url).test_client().get("/api/recommend?user_id=1").get_json()["recommendations"]
         (cache,) = (tmp_path / "serves" / ".cache").iterdir()
@@ -130,13 +142,9 @@ def test_a_host_whose_disk_takes_no_writing_answers_and_says_what_it_cannot_fetc
 
 @pytest.mark.slow
 def test_a_promotion_is_answered_by_a_watching_host_and_what_it_uses_stays_in_its_cache(
-    store: ArtifactStore, publish_line: PublishLine, server: ObjectStoreServer, url: str, tmp_path: Path
+    released: Released, server: ObjectStoreServer, url: str, tmp_path: Path
 ) -> None:
-    old, new = publish_line("ease")["faiss_index"], publish_line("als", sign=-1)["faiss_index"]
-    store.point("serving", old, {})
-    with as_host(server, tmp_path / "trains"):
-        remote = ArtifactStore(url)
-        copy_store(store, remote)
+    old, new, remote = released
     with as_host(server, tmp_path / "serves"):
         app = create_app(url, watch=True)
         client = app.test_client()
