@@ -249,7 +249,7 @@ def _new_user(found: SearchableIndex) -> _Person:
     with columns[0]:
         text = state.write(say("Find a movie"), "find", placeholder=explored_movies.example(found))
     scale = found.index.facts.rating_scale
-    rating = scale.highest
+    rating: float | None = None
     if not scale.likes_only:
         with columns[1]:
             rating = float(state.choose("rated", "rated", [f"{one:g}" for one in scale.offered()]))
@@ -289,7 +289,7 @@ def _random_user(found: SearchableIndex) -> None:
     _set("user", str(ids[random.randrange(len(ids))]))
 
 
-def _tell(movie: PublicId, rating: float, texts: bool) -> None:
+def _tell(movie: PublicId, rating: float | None, texts: bool) -> None:
     told = indices.parsed_history(state.given("told"), texts)
     state.put("told", indices.written_history({**told, movie: rating}))
 
