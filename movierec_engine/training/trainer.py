@@ -43,14 +43,9 @@ def train(model: Trainable, data: Dataset, fitting: Fitting) -> list[Epoch]:
     """
     device, seed, evaluator = fitting.device, fitting.seed, fitting.evaluator or Evaluator()
     config = fitting.trainer.of_model(model.learning_rate)
-    if model.larger_steps:
-        config = config.with_larger_steps(len(data.train))
-        log.info(
-            "%s: learning rate %.3g for batches of %s",
-            model.name,
-            config.learning_rate,
-            f"{config.batch_of(len(data.train)):,}",
-        )
+    if model.larger_steps and (larger := config.with_larger_steps(len(data.train))) != config:
+        config, batch = larger, larger.batch_of(len(data.train))
+        log.info("%s: learning rate %.3g for batches of %s", model.name, config.learning_rate, f"{batch:,}")
     check_settings(config, evaluator, data.validation, device)
     if config.workers > 1:
         check_workers(config, device, data.train.n_users)
