@@ -32,6 +32,9 @@ LAYERS = {
     "evaluation": 4,
     "training": 5,
     "retrieval": 5,
+    "models.popularity_weight": 6,
+    "models.classic.als": 6,
+    "models.classic.svd": 6,
     "models.gradient": 6,
     "models.history_network": 6,
     "models.graph": 6,
@@ -59,7 +62,7 @@ LAYERS = {
 """Parts of the engine; a part imports only from lower layers, and of its own layer only from its own package.
 
 What `models` is to everybody else lies below evaluation and the training loop; the models that are trained by the loop,
-or weigh others by evaluation, lie above them. How numbers are written lies below everything, since every part words
+or weigh something by evaluation, lie above them. How numbers are written lies below everything, since every part words
 sentences; the words of off-policy estimates lie below the pipeline, which publishes them.
 """
 

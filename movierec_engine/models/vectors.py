@@ -1,4 +1,4 @@
-"""Row vectors: of unit length, and their cosines."""
+"""Row vectors: of unit length, with one more column, and their cosines."""
 
 from typing import Any, TypeVar
 
@@ -13,6 +13,11 @@ Number = TypeVar("Number", bound=np.floating[Any])
 def unit_rows(rows: NDArray[Number]) -> NDArray[Number]:
     """Rows [n, d] scaled to length 1, of the same dtype; zeros stay zeros."""
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
+
+
+def with_column(rows: NDArray[np.float32], column: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Rows [n, d] with one more number each, of the column [n]: float32 [n, d + 1]."""
+    return np.concatenate([rows, column[:, None].astype(np.float32)], axis=1)
 
 
 def cosines(vectors: Any, others: Any) -> NDArray[np.float32]:

@@ -29,8 +29,8 @@ class RetrievalConfig:
     """Similar items kept for each item."""
     fold_in_min_items: int = 3
     """Movies from which on a new user is answered by fold-in, and not by popularity, until `movierec
-    strong-generalization` has measured it for the model. On validation of the bundled data eight of ten models are
-    significantly better than popularity from 3 on, and ease and item_cf, which are from 5 on, are no worse with 3."""
+    strong-generalization` has measured it for the model. On validation of the bundled data nine of ten models are
+    significantly better than popularity with 3, and ease, which is from 5 on, is no worse with 3."""
 
     def __post_init__(self) -> None:
         for name in ("ef_construction", "ef_search", "nprobe", "recall_k", "similar_items", "fold_in_min_items"):

@@ -50,6 +50,8 @@ from movierec_engine.models.classic.half_sweeps import Ridge, sweeps
 from movierec_engine.models.classic.least_squares import block_bytes
 from movierec_engine.models.cost import GATHERED, DataSize, ModelCost, factor_cost
 from movierec_engine.models.fold_in.ridge import ALSFoldIn
+from movierec_engine.models.popularity_weight import PopularityWeighted, check_popularity_weight
+from movierec_engine.models.vectors import with_column
 from movierec_engine.reporting.progress import advance
 from movierec_engine.training.config import TrainerConfig
 
@@ -93,6 +95,9 @@ class ALSConfig:
     """Steps of conjugate gradients a half sweep, from the vectors of the sweep before; 3 or 20 rank no better."""
     init_std: float = 0.1
     """The initial vectors have this standard deviation over sqrt(d) (the paper's 0.1)."""
+    popularity_weight: float | None = None
+    """Weight of popularity beside what the model learns (`popularity_weight.py`), 1 for as much as that says; null:
+    chosen on validation, 0 where it has none."""
     seed: int = 42
     """Seed of the initial vectors."""
 
@@ -104,9 +109,10 @@ class ALSConfig:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ConfigError(f"model.{name}={value} must be above 0")
+        check_popularity_weight(self.popularity_weight)
 
 
-class ALS(ClosedFormRecommender):
+class ALS(PopularityWeighted, ClosedFormRecommender):
     """user_factors: float32 [n_users, d], w above. item_factors: float32 [n_items, d], h above."""
 
     name = "als"
@@ -187,20 +193,28 @@ class ALS(ClosedFormRecommender):
         return factor_cost(size, config.embedding_dim, fit, operations / GATHERED, "set a smaller model.embedding_dim")
 
     def score_known(self, users: Indices) -> Floats:
-        return np.asarray(self.user_factors[users] @ self.item_factors.T, dtype=np.float32)
+        return self.with_prior(np.asarray(self.user_factors[users] @ self.item_factors.T, dtype=np.float32))
 
     def fold_in_scorer(self) -> ALSFoldIn:
         """The same solution, in numpy. A trained user's w was solved against the items of the sweep before."""
-        return ALSFoldIn(self.basis(), self.alpha0, self.l2, self.config.nu)
+        return ALSFoldIn(self.basis(), self.alpha0, self.l2, self.config.nu, bool(self.popularity_weight))
 
     def query_vectors(self, users: Indices) -> Floats:
-        return self.user_factors[users]
+        """w, and 1 for the prior where there is one."""
+        queries = self.user_factors[users]
+        return with_column(queries, np.ones(len(queries))) if self.popularity_weight else queries
 
     def item_vectors(self) -> Floats:
+        """h, and the prior where there is one."""
+        prior = self.item_prior
+        return self.item_factors if prior is None else with_column(self.item_factors, prior)
+
+    def similarity_vectors(self) -> Floats:
         return self.item_factors
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        return {"user_factors": self.user_factors, "item_factors": self.item_factors}
+        return {"user_factors": self.user_factors, "item_factors": self.item_factors, **self.prior_tensors()}
 
     def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
+        self.restore_prior(tensors)
         self.user_factors, self.item_factors = tensors["user_factors"], tensors["item_factors"]

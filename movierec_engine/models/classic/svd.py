@@ -58,6 +58,8 @@ from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
 from movierec_engine.models.classic.feedback import check_feedback, learns_from
 from movierec_engine.models.cost import FLOPS, DataSize, ModelCost, factor_cost
 from movierec_engine.models.fold_in.ridge import SVDFoldIn
+from movierec_engine.models.popularity_weight import PopularityWeighted, check_popularity_weight
+from movierec_engine.models.vectors import with_column
 from movierec_engine.training.config import TrainerConfig
 
 _REG_OF_RATINGS = 0.02
@@ -130,6 +132,9 @@ class SVDConfig:
     feedback: str = "auto"
     """`implicit`, as `auto`: fit which interactions there are, which ranks; `explicit`: fit the ratings, which predicts
     what somebody would give and ranks worse than popularity."""
+    popularity_weight: float | None = None
+    """Weight of popularity beside what the model learns (`popularity_weight.py`), 1 for as much as that says; null:
+    chosen on validation, 0 where it has none. Ratings have none added."""
     negatives: int = 8
     """Zeros drawn for each interaction on implicit feedback, and fewer where they would outnumber the items that a
     user has not got."""
@@ -145,9 +150,10 @@ class SVDConfig:
             if value is not None and not value > 0:
                 raise ConfigError(f"model.{name}={value} must be above 0")
         check_feedback(self.feedback)
+        check_popularity_weight(self.popularity_weight)
 
 
-class SVD(ClosedFormRecommender):
+class SVD(PopularityWeighted, ClosedFormRecommender):
     """p and q above with the biases beside them, so that a score is one inner product.
 
     user_factors: float32 [n_users, d + 2], rows (p_u, mu + b_u, 1). item_factors: float32 [n_items, d + 2], rows
@@ -267,25 +273,35 @@ class SVD(ClosedFormRecommender):
         return Samples(indptr, item, value, train.n_items)
 
     def score_known(self, users: Indices) -> Floats:
-        return np.asarray(self.user_factors[users] @ self.item_factors.T, dtype=np.float32)
+        return self.with_prior(np.asarray(self.user_factors[users] @ self.item_factors.T, dtype=np.float32))
 
     def fold_in_scorer(self) -> SVDFoldIn:
-        return SVDFoldIn(self.basis(), self.mean, self.config.biased, self.reg_all, self.negatives)
+        return SVDFoldIn(self.basis(), self.mean, self.config.biased, self.reg_all, self.negatives, self.item_prior)
 
     def query_vectors(self, users: Indices) -> Floats:
         return self.user_factors[users]
 
     def item_vectors(self) -> Floats:
-        return self.item_factors
+        """(q_i, 1, b_i), the prior added to b_i where there is one."""
+        prior = self.item_prior
+        if prior is None:
+            return self.item_factors
+        return with_column(self.item_factors[:, :-1], self.item_factors[:, -1] + prior)
 
     def similarity_vectors(self) -> sparse.csr_matrix:
         """The users of each item, [n_items, n_users]: q predicts ratings and says little of what an item is like."""
         return self.users_by_item()
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        return {"user_factors": self.user_factors, "item_factors": self.item_factors, "mean": np.array([self.mean])}
+        return {
+            "user_factors": self.user_factors,
+            "item_factors": self.item_factors,
+            "mean": np.array([self.mean]),
+            **self.prior_tensors(),
+        }
 
     def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
+        self.restore_prior(tensors)
         self.user_factors, self.item_factors = tensors["user_factors"], tensors["item_factors"]
         self.mean = float(tensors["mean"][0])
 

@@ -42,6 +42,7 @@ class NeuralFoldIn(FoldInScorer):
     layers: weight [out, in] and bias [out] of each hidden layer.
     output: float32 [a + last hidden], h. constant: c.
     l2, l2_mlp: of the penalties above.
+    prior_of_items: float32 [n_items], what is added to the items' scores (`popularity_weight.py`); None for nothing.
     """
 
     kind: ClassVar[str] = "neural"
@@ -55,6 +56,7 @@ class NeuralFoldIn(FoldInScorer):
     constant: float
     l2: float
     l2_mlp: float
+    prior_of_items: Floats | None = None
 
     def scores(self, histories: sparse.csr_matrix) -> Floats:
         blocks = [histories[start : start + _BLOCK] for start in range(0, histories.shape[0], _BLOCK)]
@@ -67,7 +69,10 @@ class NeuralFoldIn(FoldInScorer):
             scores = self._of_vectors(gmf, mlp).astype(np.float64)
             return np.asarray(scores[:, items] - scores.mean(axis=1, keepdims=True))
         queries = (gmf * self._h[0]).astype(np.float64)
-        return np.asarray(queries @ (self.gmf_items[items] - self._mean_item).T)
+        leads = queries @ (self.gmf_items[items] - self._mean_item).T
+        if self.prior_of_items is not None:
+            leads += self.prior_of_items[items] - self.prior_of_items.mean()
+        return np.asarray(leads)
 
     def closeness(self, history: sparse.csr_matrix, items: Indices) -> NDArray[Any]:
         """The cosine of the items' embeddings q and q'."""
@@ -81,6 +86,8 @@ class NeuralFoldIn(FoldInScorer):
         named = {name: getattr(self, name) for name in _NAMES}
         if self.layers:
             named["gmf_items"] = self.gmf_items
+        if self.prior_of_items is not None:
+            named["prior_of_items"] = self.prior_of_items
         for number, (weight, bias) in enumerate(self.layers):
             named |= {f"weight{number}": weight, f"bias{number}": bias}
         return {
@@ -96,7 +103,16 @@ class NeuralFoldIn(FoldInScorer):
         gmf_items = arrays["gmf_items"] if count else basis.vectors[:, :-1]
         layers = tuple((arrays[f"weight{number}"], arrays[f"bias{number}"]) for number in range(count))
         constant, l2, l2_mlp = arrays["settings"].tolist()
-        return cls(basis, gmf_items=gmf_items, layers=layers, constant=constant, l2=l2, l2_mlp=l2_mlp, **named)
+        return cls(
+            basis,
+            gmf_items=gmf_items,
+            layers=layers,
+            constant=constant,
+            l2=l2,
+            l2_mlp=l2_mlp,
+            prior_of_items=arrays.get("prior_of_items"),
+            **named,
+        )
 
     @property
     def _h(self) -> tuple[Floats, Floats]:
@@ -186,6 +202,8 @@ class NeuralFoldIn(FoldInScorer):
         """Scores float32 [n, n_items] of p and p', with the MLP in blocks of people."""
         h_gmf, h_mlp = self._h
         scores = (gmf * h_gmf) @ self.gmf_items.T + np.float32(self.constant)
+        if self.prior_of_items is not None:
+            scores += self.prior_of_items
         if self.layers:
             rows = max(1, _BLOCK_FLOATS // max(1, self._item_part.size))
             for start in range(0, len(mlp), rows):

@@ -81,25 +81,29 @@ class RidgeFoldIn(FoldInScorer):
 
 @dataclass(frozen=True, eq=False)
 class ALSFoldIn(RidgeFoldIn):
-    """The item vectors are h of `classic/als.py`, where alpha0, l2 and nu are explained."""
+    """The item vectors are h of `classic/als.py`, where alpha0, l2 and nu are explained.
+
+    with_prior: whether they have one number more, which is added to the scores (`popularity_weight.py`).
+    """
 
     kind: ClassVar[str] = "als"
 
     alpha0: float
     l2: float
     nu: float
+    with_prior: bool = False
 
     @property
     def width(self) -> int:
-        return int(self.basis.vectors.shape[1])
+        return int(self.basis.vectors.shape[1]) - self.with_prior
 
     @cached_property
     def _gram(self) -> Doubles:
-        vectors = self.basis.vectors.astype(np.float64)
+        vectors = self._vectors.astype(np.float64)
         return np.asarray(self.alpha0 * vectors.T @ vectors)
 
     def features(self, items: NDArray[np.integer[Any]]) -> Doubles:
-        return np.asarray(self.basis.vectors[items], dtype=np.float64)
+        return np.asarray(self._vectors[items], dtype=np.float64)
 
     def left(self, items: NDArray[np.integer[Any]], values: Floats) -> Doubles:
         return np.ones(len(items))
@@ -111,14 +115,24 @@ class ALSFoldIn(RidgeFoldIn):
         return matrix, own.sum(axis=0)
 
     def of_solutions(self, solved: Doubles) -> Floats:
-        return np.asarray(solved.astype(np.float32) @ self.basis.vectors.T, dtype=np.float32)
+        scores = solved.astype(np.float32) @ self._vectors.T
+        if self.with_prior:
+            scores += self.basis.vectors[:, -1]
+        return np.asarray(scores, dtype=np.float32)
+
+    @property
+    def _vectors(self) -> Floats:
+        """h, float32 [n_items, d]."""
+        return np.asarray(self.basis.vectors[:, : self.width])
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        return {"kind": np.array(self.kind), "settings": np.array([self.alpha0, self.l2, self.nu])}
+        settings = [self.alpha0, self.l2, self.nu, self.with_prior]
+        return {"kind": np.array(self.kind), "settings": np.array(settings, dtype=np.float64)}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]], basis: Basis) -> Self:
-        return cls(basis, *arrays["settings"].tolist())
+        alpha0, l2, nu, *prior = arrays["settings"].tolist()  # of older models there is none
+        return cls(basis, alpha0, l2, nu, bool(prior and prior[0]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +140,8 @@ class SVDFoldIn(RidgeFoldIn):
     """The item vectors are (q_i, 1, b_i) of `classic/svd.py`, whose terms these are.
 
     negatives: m on implicit feedback, 0 on ratings.
+    prior_of_items: float32 [n_items], a part of b_i that is no term of the regression (`popularity_weight.py`); None
+        for nothing.
     """
 
     kind: ClassVar[str] = "svd"
@@ -134,6 +150,7 @@ class SVDFoldIn(RidgeFoldIn):
     biased: bool
     reg_all: float
     negatives: int
+    prior_of_items: Floats | None = None
 
     @property
     def history_values(self) -> HistoryValues:
@@ -160,7 +177,7 @@ class SVDFoldIn(RidgeFoldIn):
     def _catalogue(self) -> tuple[Doubles, Doubles]:
         """sum x_i x_i^T and sum base_i x_i over all items."""
         x = self.features(np.arange(len(self.basis.vectors)))
-        return x.T @ x, x.T @ (self.mean + self.basis.vectors[:, -1].astype(np.float64))
+        return x.T @ x, x.T @ self._base(np.arange(len(x)))
 
     def features(self, items: NDArray[np.integer[Any]]) -> Doubles:
         return np.asarray(self.basis.vectors[items, : self.width], dtype=np.float64)
@@ -189,17 +206,19 @@ class SVDFoldIn(RidgeFoldIn):
         return np.column_stack([solved[:, :d], self.mean + bias, np.ones(len(solved))]).astype(np.float32)
 
     def _base(self, items: NDArray[np.integer[Any]]) -> Doubles:
-        """mu + b_i of items."""
-        return np.asarray(self.mean + self.basis.vectors[items, -1].astype(np.float64))
+        """mu + b_i of items, without their prior."""
+        base = self.mean + self.basis.vectors[items, -1].astype(np.float64)
+        return np.asarray(base if self.prior_of_items is None else base - self.prior_of_items[items])
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         settings = np.array([self.mean, self.biased, self.reg_all, self.negatives], dtype=np.float64)
-        return {"kind": np.array(self.kind), "settings": settings}
+        given = {} if self.prior_of_items is None else {"prior_of_items": self.prior_of_items}
+        return {"kind": np.array(self.kind), "settings": settings, **given}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]], basis: Basis) -> Self:
         mean, biased, reg_all, negatives = arrays["settings"].tolist()
-        return cls(basis, mean, bool(biased), reg_all, int(negatives))
+        return cls(basis, mean, bool(biased), reg_all, int(negatives), arrays.get("prior_of_items"))
 
 
 def _rows(histories: sparse.csr_matrix) -> Iterator[tuple[NDArray[np.integer[Any]], Floats]]:

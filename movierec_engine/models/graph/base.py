@@ -20,6 +20,8 @@ from movierec_engine.models.base import Floats, Indices
 from movierec_engine.models.cost import DataSize, ModelCost
 from movierec_engine.models.gradient import GradientRecommender, rows_of, squares_of_rows, to_csr_tensor
 from movierec_engine.models.graph.propagation import SymmetricLGConv
+from movierec_engine.models.popularity_weight import PopularityWeighted
+from movierec_engine.models.vectors import with_column
 from movierec_engine.training.trainable import Network
 
 LOSSES = ("auto", "softmax", "sampled_softmax", "bpr", "bce")
@@ -93,7 +95,7 @@ class GraphNetwork(Network):
         return self.l2 / 2 * squares_of_rows(self.embeddings, nodes) / len(users)
 
 
-class GraphRecommender(GradientRecommender):
+class GraphRecommender(PopularityWeighted, GradientRecommender):
     """user_embeddings [n_users, d], item_embeddings [n_items, d]: final embeddings; item_bias [n_items]; float32."""
 
     losses = LOSSES
@@ -104,15 +106,15 @@ class GraphRecommender(GradientRecommender):
 
     def score_known(self, users: Indices) -> Floats:
         scores = self.user_embeddings[users] @ self.item_embeddings.T + self.item_bias
-        return np.asarray(scores, dtype=np.float32)
+        return self.with_prior(np.asarray(scores, dtype=np.float32))
 
     def query_vectors(self, users: Indices) -> Floats:
         """Embeddings and a column of ones, for the items' biases."""
-        return np.concatenate([self.user_embeddings[users], np.ones((len(users), 1), dtype=np.float32)], axis=1)
+        return with_column(self.user_embeddings[users], np.ones(len(users)))
 
     def item_vectors(self) -> Floats:
         """Embeddings and a column of the biases."""
-        return np.concatenate([self.item_embeddings, self.item_bias[:, None]], axis=1)
+        return with_column(self.item_embeddings, self.with_prior(self.item_bias))
 
     def similarity_vectors(self) -> Floats:
         """The embeddings without the biases."""
@@ -123,9 +125,11 @@ class GraphRecommender(GradientRecommender):
             "user_embeddings": self.user_embeddings,
             "item_embeddings": self.item_embeddings,
             "item_bias": self.item_bias,
+            **self.prior_tensors(),
         }
 
     def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
+        self.restore_prior(tensors)
         self.user_embeddings, self.item_embeddings = tensors["user_embeddings"], tensors["item_embeddings"]
         none = np.zeros(len(self.item_embeddings), dtype=np.float32)
         self.item_bias = tensors.get("item_bias", none)  # older models have none

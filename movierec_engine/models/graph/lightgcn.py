@@ -36,6 +36,7 @@ from movierec_engine.models.gradient import (
 )
 from movierec_engine.models.graph.base import LOSSES, GraphNetwork, GraphRecommender, with_graph
 from movierec_engine.models.penalty_by_rows import PenaltyByRows
+from movierec_engine.models.popularity_weight import check_popularity_weight
 from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.trainable import BeginAdding, Network
 
@@ -67,6 +68,9 @@ class LightGCNConfig:
     """That weight itself, 1e-4 in the paper for bpr; by default it follows from `relative_l2` and the data."""
     init_std: float = 0.1
     """Standard deviation of the initial embeddings (the authors' code)."""
+    popularity_weight: float | None = None
+    """Weight of popularity beside what the model learns (`popularity_weight.py`), 1 for as much as that says; null:
+    chosen on validation, 0 where it has none."""
 
     def __post_init__(self) -> None:
         check_loss("lightgcn", self.loss_type, LOSSES, self.num_negatives, self.sampled_items)
@@ -80,6 +84,7 @@ class LightGCNConfig:
                 f"model.embedding_dim={self.embedding_dim} must be at least 1 and "
                 f"model.num_layers={self.num_layers} at least 0"
             )
+        check_popularity_weight(self.popularity_weight)
 
 
 class LightGCNNetwork(GraphNetwork):

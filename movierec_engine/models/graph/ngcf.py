@@ -35,6 +35,7 @@ from movierec_engine.models.gradient import (
 )
 from movierec_engine.models.graph.base import LOSSES, GraphNetwork, GraphRecommender, with_graph
 from movierec_engine.models.penalty_by_rows import PenaltyByRows
+from movierec_engine.models.popularity_weight import check_popularity_weight
 from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.trainable import Network
 
@@ -66,6 +67,9 @@ class NGCFConfig:
     """That weight itself, 1e-5 in the paper for bpr; by default it follows from `relative_l2` and the data."""
     init_std: float = 0.1
     """Standard deviation of the initial embeddings."""
+    popularity_weight: float | None = None
+    """Weight of popularity beside what the model learns (`popularity_weight.py`), 1 for as much as that says; null:
+    chosen on validation, 0 where it has none."""
 
     def __post_init__(self) -> None:
         check_loss("ngcf", self.loss_type, LOSSES, self.num_negatives, self.sampled_items)
@@ -78,6 +82,7 @@ class NGCFConfig:
             raise ConfigError(f"model.embedding_dim={self.embedding_dim} must be at least 1")
         if not self.hidden_dims or min(self.hidden_dims) < 1:
             raise ConfigError(f"model.hidden_dims={list(self.hidden_dims)} must be layers' widths such as [64,64,64]")
+        check_popularity_weight(self.popularity_weight)
 
 
 class NGCFNetwork(GraphNetwork):

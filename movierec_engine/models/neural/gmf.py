@@ -6,17 +6,22 @@ A plain inner product once h is moved into the user's vector. Losses: `bce` with
 `bpr`; `sampled_softmax`; or `softmax` over the whole catalogue, which needs the fewest epochs and is the default.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats, Indices
+from movierec_engine.models.fold_in.neural import NeuralFoldIn
 from movierec_engine.models.gradient import check_loss, check_ranges
 from movierec_engine.models.neural.base import LOSSES, NeuralCF
 from movierec_engine.models.neural.network import NeuralCFNetwork
 from movierec_engine.models.pair_scorer import PairScorer
 from movierec_engine.models.penalty_by_rows import PenaltyByRows
+from movierec_engine.models.popularity_weight import PRIOR, PopularityWeighted, check_popularity_weight
+from movierec_engine.models.vectors import with_column
 
 
 @dataclass(frozen=True)
@@ -38,15 +43,19 @@ class GMFConfig:
     """That weight itself; by default it follows from `relative_l2` and the data."""
     init_std: float = 0.1
     """Standard deviation of the initial embeddings (the paper uses 0.01)."""
+    popularity_weight: float | None = None
+    """Weight of popularity beside what the model learns (`popularity_weight.py`), 1 for as much as that says; null:
+    chosen on validation, 0 where it has none."""
 
     def __post_init__(self) -> None:
         check_loss("gmf", self.loss_type, LOSSES, self.num_negatives, self.sampled_items)
         check_ranges({"init_std": self.init_std}, {}, {"relative_l2": self.relative_l2, "l2": self.l2 or 0.0})
         if self.mf_dim < 1:
             raise ConfigError(f"model.mf_dim={self.mf_dim} must be at least 1")
+        check_popularity_weight(self.popularity_weight)
 
 
-class GMF(PenaltyByRows, NeuralCF):
+class GMF(PopularityWeighted, PenaltyByRows, NeuralCF):
     """Its query vectors are h * p_u, its item vectors q_i."""
 
     name = "gmf"
@@ -58,11 +67,26 @@ class GMF(PenaltyByRows, NeuralCF):
 
     def query_vectors(self, users: Indices) -> Floats:
         queries = (self.network.gmf_users[users] * self.network.output.weight[0]).detach().cpu().numpy()
-        ones = np.full((len(queries), 1), self.network.output.bias.item(), dtype=np.float32)
-        return np.concatenate([queries, ones], axis=1)
+        last = 1.0 if self.popularity_weight else self.network.output.bias.item()
+        return with_column(queries, np.full(len(queries), last))
 
     def item_vectors(self) -> Floats:
-        return self.network.item_embeddings()
+        """q, and 1 for the constant of a query, or where there is a prior that with the constant."""
+        vectors, prior = self.network.item_embeddings(), self.item_prior
+        return vectors if prior is None else with_column(vectors[:, :-1], prior + self.network.output.bias.item())
+
+    def score_known(self, users: Indices) -> Floats:
+        return self.with_prior(super().score_known(users))
+
+    def fold_in_scorer(self) -> NeuralFoldIn:
+        return replace(super().fold_in_scorer(), prior_of_items=self.item_prior)
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        return {**super().tensors(), **self.prior_tensors()}
+
+    def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
+        super().restore({name: array for name, array in tensors.items() if name != PRIOR})
+        self.restore_prior(tensors)
 
     def pair_scorer(self) -> PairScorer | None:
         return None
