@@ -39,7 +39,7 @@ MODELS: Final[dict[str, int]] = {
     "ncf": 6,
     "ngcf": 6,
     "recvae": 2,
-    "sasrec": 3,
+    "sasrec": 4,
     "svd": 4,
 }
 """Model -> the number of its own code, from 2 on. Dagster has one code version for all partitions of an asset, so that

@@ -1,4 +1,4 @@
-"""Popularity beside what als, svd, gmf, lightgcn and ngcf learn: by a weight that validation decides."""
+"""Popularity beside what als, svd, gmf, lightgcn, ngcf and sasrec learn: by a weight that validation decides."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation import Evaluator
-from movierec_engine.models import ALS, GMF, NGCF, SVD, LightGCN, Popularity
+from movierec_engine.models import ALS, GMF, NGCF, SVD, LightGCN, Popularity, SASRec
 from movierec_engine.models.ensemble.hybrid import HybridEnsemble
 from movierec_engine.models.fitting import Fitting
 from movierec_engine.models.fold_in import fold_in_from_arrays
@@ -24,6 +24,7 @@ MODELS: dict[str, Callable[..., PopularityWeighted]] = {
     "lightgcn": lambda **given: LightGCN(embedding_dim=8, num_layers=1, **given),
     "lightgcn of cosines": lambda **given: LightGCN(embedding_dim=8, num_layers=1, cosine=True, **given),
     "ngcf": lambda **given: NGCF(embedding_dim=8, hidden_dims=(8,), **given),
+    "sasrec": lambda **given: SASRec(embedding_dim=8, num_blocks=1, max_length=20, **given),
 }
 WEIGHT = 1.5
 FEW_EPOCHS = Fitting(TrainerConfig(max_epochs=3))
@@ -63,10 +64,11 @@ def test_the_prior_is_added_to_the_scores_of_everybody_and_to_what_an_index_hold
     close: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-4}
     np.testing.assert_allclose(model.score_known(users), expected, **close)
     np.testing.assert_allclose(model.query_vectors(users) @ model.item_vectors().T, expected, **close)
-    folded = without.fold_in(TASTES.train.history("ones")[:9]) + b_of(model)
-    np.testing.assert_allclose(model.fold_in(TASTES.train.history("ones")[:9]), folded, **close)
+    histories = TASTES.train.history(model.history_values)[:9]
+    folded = without.fold_in(histories) + b_of(model)
+    np.testing.assert_allclose(model.fold_in(histories), folded, **close)
     restored = fold_in_from_arrays(model.fold_in_scorer().arrays(), model.basis())
-    np.testing.assert_allclose(restored.scores(TASTES.train.history("ones")[:9]), folded, **close)
+    np.testing.assert_allclose(restored.scores(histories), folded, **close)
     model.save(tmp_path)
     np.testing.assert_array_equal(type(model).load(tmp_path).score_known(users), model.score_known(users))
 
@@ -77,7 +79,7 @@ def test_the_prior_is_no_reason_and_makes_no_items_alike(name: str) -> None:
     model = MODELS[name](popularity_weight=WEIGHT).fit(TASTES, FEW_EPOCHS)
     for one, other in zip(without.most_similar(np.arange(5), 4), model.most_similar(np.arange(5), 4), strict=True):
         np.testing.assert_array_equal(one, other)
-    plain, why = (one.explain_history(TASTES.train.history("ones")[:1], 7) for one in (without, model))
+    plain, why = (one.explain_history(model.history[:1], 7) for one in (without, model))
     np.testing.assert_allclose(why.contributions, plain.contributions, rtol=1e-3, atol=1e-4)
 
 

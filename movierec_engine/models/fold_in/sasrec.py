@@ -17,8 +17,9 @@ from scipy import sparse
 
 from movierec_engine.data.interactions import HistoryValues
 from movierec_engine.data.sequences import Sequences, bucket_of_time, grouped_by_length
-from movierec_engine.models.fold_in.base import Basis, Floats
+from movierec_engine.models.fold_in.base import Basis, Floats, Indices
 from movierec_engine.models.fold_in.encoder import EncoderFoldIn, weights_among
+from movierec_engine.models.vectors import cosines, with_column
 
 NORM_EPS = 1e-5
 """Added to the variance in a layer norm."""
@@ -29,7 +30,7 @@ BLOCK = 8192
 
 @dataclass(frozen=True, eq=False)
 class SASRecFoldIn(EncoderFoldIn):
-    """The item vectors are E.
+    """The item vectors are E, and one number more where popularity is added to the scores (`popularity_weight.py`).
 
     weights: `positions` float32 [max_length, d]; of block K, from 0, `blocks.K.` and `norm_attention`, `attention`
     [3 d, d], `attended`, `norm_forward`, `wide`, `narrow` and, where gated, `gates.0` and `gates.1`, each of them with
@@ -45,15 +46,20 @@ class SASRecFoldIn(EncoderFoldIn):
         return "times" if self._timed else "places"
 
     def queries(self, histories: sparse.csr_matrix) -> Floats:
-        """h of histories with places, CSR [n, n_items]: float32 [n, d]; 0 for an empty one."""
+        """h of histories with places, CSR [n, n_items], 0 for an empty one, and 1 for what is added: float32 [n, d]."""
         sequences = Sequences.of(histories, self._timed).newest(len(self.weights["positions"]))
         lengths, last = sequences.lengths, len(sequences.items) - 1
-        found = np.zeros((len(lengths), self.basis.vectors.shape[1]), dtype=np.float32)
+        found = np.zeros((len(lengths), self._width), dtype=np.float32)
         for rows in _blocks(lengths):
             places = np.minimum(sequences.starts[rows, None] + np.arange(lengths[rows[0]]), last)
             since = _since(sequences.seconds[places]) if self._timed else None
             found[rows] = self._hidden(sequences.items[places], lengths[rows], since)
-        return found
+        added = self.basis.vectors.shape[1] > self._width
+        return with_column(found, np.ones(len(found))) if added else found
+
+    def closeness(self, history: sparse.csr_matrix, items: Indices) -> NDArray[Any]:
+        """The cosine of E."""
+        return cosines(self._embeddings[items], self._embeddings[history.indices])
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         return {"kind": np.array(self.kind), "num_heads": np.array(self.num_heads)} | super().arrays()
@@ -61,6 +67,16 @@ class SASRecFoldIn(EncoderFoldIn):
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]], basis: Basis) -> Self:
         return cls(basis, weights_among(arrays), int(arrays["num_heads"]))
+
+    @property
+    def _width(self) -> int:
+        """Length of a row of E."""
+        return int(self.weights["positions"].shape[1])
+
+    @property
+    def _embeddings(self) -> Floats:
+        """E, float32 [n_items, d]."""
+        return np.asarray(self.basis.vectors[:, : self._width])
 
     @cached_property
     def _timed(self) -> bool:
@@ -78,7 +94,7 @@ class SASRecFoldIn(EncoderFoldIn):
         longest = items.shape[1]
         ends = lengths - 1
         places = np.maximum(ends[:, None] - np.arange(longest), 0)
-        x = self.basis.vectors[items] * np.float32(math.sqrt(self.basis.vectors.shape[1]))
+        x = self._embeddings[items] * np.float32(math.sqrt(self._width))
         x += self.weights["positions"][places]
         for number in range(self._n_blocks):
             x = self._block(f"blocks.{number}.", x, ends, since, number == self._n_blocks - 1)

@@ -14,20 +14,24 @@ each item was, too (`relative_time`).
 
 import math
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import torch
+from numpy.typing import NDArray
 
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
+from movierec_engine.models.base import Floats
 from movierec_engine.models.cost import FLOPS, DataSize, ModelCost
 from movierec_engine.models.fitting import Fitting
 from movierec_engine.models.fold_in.sasrec import BLOCK, SASRecFoldIn
 from movierec_engine.models.gradient import check_loss, check_ranges
 from movierec_engine.models.history_network import HistoryNetworkRecommender
+from movierec_engine.models.popularity_weight import PopularityWeighted, check_popularity_weight
 from movierec_engine.models.sequence.network import SASRecNetwork
+from movierec_engine.models.vectors import with_column
 from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.objective import PIECE_FLOATS, loss_by_size
 from movierec_engine.training.trainable import Network
@@ -62,6 +66,9 @@ class SASRecConfig:
     """Items drawn for a batch by `sampled_softmax` and `gbce`."""
     calibration: float = 0.75
     """Calibration of gbce: from 0, plain cross-entropy, to 1, calibrated (gSASRec's t, 0.75)."""
+    popularity_weight: float | None = None
+    """Weight of popularity beside what the model learns (`popularity_weight.py`), 1 for as much as that says; null:
+    chosen on validation, 0 where it has none."""
 
     def __post_init__(self) -> None:
         check_loss("sasrec", self.loss_type, LOSSES, 1, self.sampled_items)
@@ -76,9 +83,10 @@ class SASRecConfig:
             raise ConfigError(f"model.num_heads={self.num_heads} must divide model.embedding_dim={self.embedding_dim}")
         if not 0 <= self.calibration <= 1:
             raise ConfigError(f"model.calibration={self.calibration} must be from 0 to 1")
+        check_popularity_weight(self.popularity_weight)
 
 
-class SASRec(HistoryNetworkRecommender):
+class SASRec(PopularityWeighted, HistoryNetworkRecommender):
     """vectors: float32 [n_items, d], E. weights: those of `SASRecFoldIn`."""
 
     name = "sasrec"
@@ -148,3 +156,18 @@ class SASRec(HistoryNetworkRecommender):
 
     def fold_in_scorer(self) -> SASRecFoldIn:
         return SASRecFoldIn(self.basis(), self.weights, self.config.num_heads)
+
+    def item_vectors(self) -> Floats:
+        """E, and the prior where there is one."""
+        prior = self.item_prior
+        return self.vectors if prior is None else with_column(self.vectors, prior)
+
+    def similarity_vectors(self) -> Floats:
+        return self.vectors
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        return {**super().tensors(), **self.prior_tensors()}
+
+    def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
+        super().restore(tensors)
+        self.restore_prior(tensors)
