@@ -4,7 +4,8 @@
 
 f: what the model learned. z_i: log(1 + n_i) of the n_i users that item i has in train, brought to mean 0 and standard
 deviation 1 over the items. s: the median, over users, of the standard deviation of f(u, .), so that with weight 1
-popularity says as much as the model does.
+popularity says as much as the model does. Models of item weights have a prior of their own, which the weight makes
+stronger (`classic/prior_strength.py`).
 
 Where users have one or two interactions, or a few users nearly everything, vectors keep some of the noise and rank
 worse than popularity does; where there is enough to learn, weight 0 is best (benchmarks/results/odd_densities.md). The
@@ -14,7 +15,6 @@ of the model that was measured. In an explanation b is part of the base, and no 
 """
 
 import logging
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.heldout import HeldOut
-from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation.evaluator import Evaluator
 from movierec_engine.evaluation.metrics import Reported, less_is_better
 from movierec_engine.models.base import Floats, Recommender
@@ -45,20 +44,19 @@ _CLEAR = 2.0
 """Standard errors by which a weight has to rank better than 0, or worse."""
 
 
-class PopularityWeighted(Recommender):
-    """A model to whose item scores `item_prior` is added; mixed in before the class whose `fit` learns f.
+class ChosenPopularity(Recommender):
+    """A model in which popularity has a weight; mixed in before the class whose `fit` learns f.
 
-    popularity_weight: the weight above. popularity_scale: s above.
+    popularity_weight: the weight in force.
     """
 
     popularity_weight: float = 0.0
-    popularity_scale: float = 0.0
 
     def fit(self, data: Dataset, fitting: Fitting | None = None) -> Self:
         self._learn(data, fitting)
         if self.config.popularity_weight is not None:
             self._weigh(self.config.popularity_weight)
-        elif len(data.validation):
+        elif len(data.validation) and self.takes_popularity:
             how = fitting or Fitting()
             self._weigh(self._best_weight(data.validation.sampled(_USERS, how.seed), how.trainer.early_stopping.metric))
         return self
@@ -72,53 +70,24 @@ class PopularityWeighted(Recommender):
 
     @property
     def takes_popularity(self) -> bool:
-        """Whether popularity may be added to the scores: not where they predict ratings."""
+        """Whether popularity may have a weight: not where scores predict ratings."""
         return not self.uses_ratings
 
-    @property
-    def item_prior(self) -> Floats | None:
-        """b above, float32 [n_items]; None where popularity has no weight."""
-        if not self.popularity_weight:
-            return None
-        return np.asarray(self.popularity_weight * self.popularity_scale * self._standard_log, dtype=np.float32)
-
-    @cached_property
-    def _standard_log(self) -> NDArray[np.float64]:
-        """z above."""
-        logs = np.log1p(self.popularity.astype(np.float64))
-        return np.asarray((logs - logs.mean()) / (logs.std() or 1.0))
-
-    def with_prior(self, scores: Floats) -> Floats:
-        """Scores float32 [..., n_items] with b added."""
-        prior = self.item_prior
-        return scores if prior is None else scores + prior
-
     def prior_tensors(self) -> dict[str, NDArray[Any]]:
-        """The weight and s, of `tensors`; nothing where popularity has no weight."""
-        if not self.popularity_weight:
-            return {}
-        return {PRIOR: np.array([self.popularity_weight, self.popularity_scale])}
+        """The part of `tensors` that says the weight; nothing where popularity has none."""
+        return {PRIOR: np.array([self.popularity_weight])} if self.popularity_weight else {}
 
     def restore_prior(self, tensors: dict[str, NDArray[Any]]) -> None:
         """Take back what `prior_tensors` gave."""
-        self._forget()
-        if PRIOR in tensors:
-            self.popularity_weight, self.popularity_scale = tensors[PRIOR].tolist()
+        self.popularity_weight = float(tensors[PRIOR][0]) if PRIOR in tensors else 0.0
 
     def _learn(self, data: Dataset, fitting: Fitting | None) -> None:
-        """Learn f, and s."""
-        self._forget()
+        """Learn f, while popularity has no weight."""
+        self.popularity_weight = 0.0
         super().fit(data, fitting)  # type: ignore[safe-super]
-        known = np.flatnonzero(np.diff(self.history.indptr))
-        sample = np.random.default_rng(0).permutation(known)[:_SPREAD_USERS]
-        self.popularity_scale = float(np.median(self.score_known(sample).std(axis=1))) or 1.0
-
-    def _forget(self) -> None:
-        self.popularity_weight, self.popularity_scale = 0.0, 0.0
-        self.__dict__.pop("_standard_log", None)
 
     def _weigh(self, weight: float) -> None:
-        """Give popularity this weight in a model that has learned f."""
+        """Give popularity this weight in a model that has learned f, and whatever weight it had."""
         self.popularity_weight = float(weight) if self.takes_popularity else 0.0
 
     def _best_weight(self, validation: HeldOut, metric: str) -> float:
@@ -133,25 +102,56 @@ class PopularityWeighted(Recommender):
             return sign * each[~np.isnan(each)]
 
         none = measured(0.0)
-        if not self.takes_popularity or not len(none):  # such as a metric of all lists together
+        if not len(none):  # such as a metric of all lists together
             return 0.0
         best, most = 0.0, 0.0
         for weight in WEIGHTS:
             gains = measured(weight) - none
-            clear = _CLEAR * gains.std() / np.sqrt(max(len(gains), 1))
+            clear = _CLEAR * gains.std() / np.sqrt(len(gains))
             if gains.mean() < -clear:
                 break
             if gains.mean() > max(most, clear):
-                best, most = weight, gains.mean()
+                best, most = weight, float(gains.mean())
         if best:
             log.info(
-                "%s: popularity is added with a weight of %g, by which %s on validation is %s instead of %s",
+                "%s: popularity has a weight of %g, by which %s on validation is %s instead of %s",
                 *(self.name, best, metric, numbers.score(abs(none.mean() + most)), numbers.score(abs(none.mean()))),
             )
         return best
 
 
-def check_popularity_weight(weight: float | None) -> None:
-    """Raises ConfigError for a weight below 0."""
-    if weight is not None and not 0 <= weight < np.inf:
-        raise ConfigError(f"model.popularity_weight={weight} must not be below 0")
+class PopularityWeighted(ChosenPopularity):
+    """A model to whose scores b is added.
+
+    popularity_scale: s above.
+    """
+
+    popularity_scale: float = 0.0
+
+    @property
+    def item_prior(self) -> Floats | None:
+        """b above, float32 [n_items]; None where popularity has no weight."""
+        if not self.popularity_weight:
+            return None
+        logs = np.log1p(self.popularity.astype(np.float64))
+        z = (logs - logs.mean()) / (logs.std() or 1.0)
+        return np.asarray(self.popularity_weight * self.popularity_scale * z, dtype=np.float32)
+
+    def with_prior(self, scores: Floats) -> Floats:
+        """Scores float32 [..., n_items] with b added."""
+        prior = self.item_prior
+        return scores if prior is None else scores + prior
+
+    def prior_tensors(self) -> dict[str, NDArray[Any]]:
+        """The weight and s."""
+        return {name: np.append(weight, self.popularity_scale) for name, weight in super().prior_tensors().items()}
+
+    def restore_prior(self, tensors: dict[str, NDArray[Any]]) -> None:
+        super().restore_prior(tensors)
+        self.popularity_scale = float(tensors[PRIOR][1]) if PRIOR in tensors else 0.0
+
+    def _learn(self, data: Dataset, fitting: Fitting | None) -> None:
+        super()._learn(data, fitting)
+        known = np.flatnonzero(np.diff(self.history.indptr))
+        sample = np.random.default_rng(0).permutation(known)[:_SPREAD_USERS]
+        self.popularity_scale = float(np.median(self.score_known(sample).std(axis=1))) or 1.0

@@ -28,11 +28,11 @@ STEPS: Final = {
 
 MODELS: Final[dict[str, int]] = {
     "als": 4,
-    "ease": 2,
-    "gf_cf": 2,
+    "ease": 3,
+    "gf_cf": 3,
     "gmf": 3,
     "hybrid_ensemble": 3,
-    "item_cf": 4,
+    "item_cf": 5,
     "lightgcn": 5,
     "markov": 2,
     "mlp": 5,

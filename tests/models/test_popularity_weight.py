@@ -1,4 +1,4 @@
-"""Popularity beside what als, svd, gmf, lightgcn, ngcf and sasrec learn: by a weight that validation decides."""
+"""Popularity beside what models learn: by a weight that validation decides."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,8 @@ import pytest
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation import Evaluator
-from movierec_engine.models import ALS, GMF, NGCF, SVD, LightGCN, Popularity, SASRec
+from movierec_engine.models import ALS, EASE, GFCF, GMF, NGCF, SVD, ItemCF, LightGCN, Popularity, SASRec
+from movierec_engine.models.classic.prior_strength import PriorStrength
 from movierec_engine.models.ensemble.hybrid import HybridEnsemble
 from movierec_engine.models.fitting import Fitting
 from movierec_engine.models.fold_in import fold_in_from_arrays
@@ -26,18 +27,27 @@ MODELS: dict[str, Callable[..., PopularityWeighted]] = {
     "ngcf": lambda **given: NGCF(embedding_dim=8, hidden_dims=(8,), **given),
     "sasrec": lambda **given: SASRec(embedding_dim=8, num_blocks=1, max_length=20, **given),
 }
+OF_A_PRIOR: dict[str, Callable[..., PriorStrength]] = {
+    "ease": lambda prior=6.0, **given: EASE(prior=prior, **given),
+    "item_cf": lambda prior=30.0, **given: ItemCF(prior=prior, **given),
+    "user_cf": lambda prior=30.0, **given: ItemCF(prior=prior, user_based=True, **given),
+    "gf_cf": lambda prior=8.0, **given: GFCF(prior=prior, **given),
+}
 WEIGHT = 1.5
 FEW_EPOCHS = Fitting(TrainerConfig(max_epochs=3))
 EVALUATOR = Evaluator([10], ("ndcg",))
 
 
-def drawn(n_users: int, n_items: int, mean: float, groups: int) -> Dataset:
-    """Popularity falls as Zipf's law has it; items of a user's own group are drawn fifty times as often."""
+def drawn(n_users: int, n_items: int, mean: float, groups: int, crawlers: int = 0) -> Dataset:
+    """Popularity falls as Zipf's law has it; items of a user's own group are drawn fifty times as often.
+
+    The first users, crawlers, have all items but 20.
+    """
     rng, pairs = np.random.default_rng(4), []
     for user in range(n_users):
         odds = np.arange(1, n_items + 1) ** -0.8
         odds[user % groups :: groups] *= 50
-        length = min(n_items, 1 + rng.poisson(mean - 1))
+        length = n_items - 20 if user < crawlers else min(n_items, 1 + rng.poisson(mean - 1))
         pairs += [(user, item) for item in rng.choice(n_items, length, replace=False, p=odds / odds.sum())]
     users, items = np.array(pairs).T
     return Dataset.from_frame({"user_id": users, "movie_id": rng.permutation(n_items)[items]})
@@ -92,6 +102,41 @@ def test_where_rows_are_short_it_lifts_a_model_to_popularity(name: str) -> None:
     )
     assert without < 0.9 * popular
     assert with_it > 0.95 * popular
+
+
+@pytest.mark.parametrize("name", OF_A_PRIOR)
+def test_a_prior_is_made_stronger_by_the_weight(name: str, tmp_path: Path) -> None:
+    users, kind = np.arange(TASTES.train.n_users), OF_A_PRIOR[name]
+    first = kind(popularity_weight=0.0)
+    model = kind(popularity_weight=WEIGHT).fit(TASTES)
+    stronger = kind(prior=first.config.prior * (1 + 8 * WEIGHT), popularity_weight=0.0).fit(TASTES)
+    np.testing.assert_allclose(model.score_users(users), stronger.score_users(users), rtol=1e-4, atol=1e-5)
+    assert not np.allclose(model.score_users(users), first.fit(TASTES).score_users(users), rtol=1e-2)
+    np.testing.assert_allclose(
+        model.fold_in(model.history[:9]), stronger.fold_in(model.history[:9]), rtol=1e-4, atol=1e-5
+    )
+    model.save(tmp_path)
+    loaded = type(model).load(tmp_path)
+    np.testing.assert_array_equal(loaded.score_users(users), model.score_users(users))
+    assert loaded.popularity_weight == WEIGHT
+    refit = kind().fit_like(tmp_path, Dataset(TASTES.train))
+    np.testing.assert_allclose(refit.score_users(users), model.score_users(users), rtol=1e-5, atol=1e-6)
+
+
+def test_a_few_users_of_nearly_everything_bring_no_filter_of_their_graph_below_popularity() -> None:
+    data = drawn(1000, 500, 4, 1, crawlers=5).split()[0]
+    popular, with_it, without = (
+        EVALUATOR.evaluate(model.fit(data), data.validation).metrics["ndcg@10"]
+        for model in (Popularity(), GFCF(), GFCF(popularity_weight=0.0))
+    )
+    assert without < 0.95 * popular
+    assert with_it > 0.97 * popular
+
+
+def test_without_a_prior_no_weight_makes_it_stronger() -> None:
+    model, plain = (EASE(prior=0.0, popularity_weight=weight).fit(TASTES) for weight in (2.0, 0.0))
+    assert model.popularity_weight == 0
+    np.testing.assert_array_equal(model.score_users(np.arange(9)), plain.score_users(np.arange(9)))
 
 
 def test_where_there_is_much_to_learn_it_has_no_weight() -> None:

@@ -49,8 +49,9 @@ from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
 from movierec_engine.models.classic.half_sweeps import Ridge, sweeps
 from movierec_engine.models.classic.least_squares import block_bytes
 from movierec_engine.models.cost import GATHERED, DataSize, ModelCost, factor_cost
+from movierec_engine.models.fold_in.prior import check_popularity_weight
 from movierec_engine.models.fold_in.ridge import ALSFoldIn
-from movierec_engine.models.popularity_weight import PopularityWeighted, check_popularity_weight
+from movierec_engine.models.popularity_weight import PopularityWeighted
 from movierec_engine.models.vectors import with_column
 from movierec_engine.reporting.progress import advance
 from movierec_engine.training.config import TrainerConfig

@@ -17,6 +17,7 @@ each solved for over the item's nearest neighbours alone (`neighbour_regression.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,9 @@ from movierec_engine.models.base import Floats
 from movierec_engine.models.classic.linear import LinearRecommender, with_shares
 from movierec_engine.models.classic.long_histories import rooted
 from movierec_engine.models.classic.neighbour_regression import neighbour_weights, neighbours_cost
+from movierec_engine.models.classic.prior_strength import PriorStrength
 from movierec_engine.models.cost import DENSE_ITEMS, FLOPS, DataSize, ModelCost, item_weights_cost
-from movierec_engine.models.fold_in.prior import check_prior, shares, strengths
+from movierec_engine.models.fold_in.prior import check_popularity_weight, check_prior, shares, strengths
 from movierec_engine.training.config import TrainerConfig
 
 _BLOCK = 256
@@ -53,6 +55,9 @@ class EASEConfig:
     prior: float = 6.0
     """Strength of popularity where train tells little of items or of people; 0 leaves it out. Chosen as relative_l2
     was."""
+    popularity_weight: float | None = None
+    """How much stronger the prior is made, by 8 times this (`classic/prior_strength.py`); null: chosen on validation,
+    0 where it has none."""
     neighbours: int | None = None
     """Items that an item's weights are of, at most, those most similar to it; null: all of them up to 20,000 items in
     the catalogue, 200 above."""
@@ -63,6 +68,7 @@ class EASEConfig:
             if value is not None and not value > 0:
                 raise ConfigError(f"model.{name}={value} must be above 0")
         check_prior(self.prior)
+        check_popularity_weight(self.popularity_weight)
         if self.neighbours is not None and self.neighbours < 2:
             raise ConfigError(f"model.neighbours={self.neighbours} must be at least 2")
 
@@ -72,7 +78,7 @@ class EASEConfig:
         return neighbours if neighbours < n_items - 1 else None
 
 
-class EASE(LinearRecommender):
+class EASE(PriorStrength, LinearRecommender):
     """weights: B, float32 [n_items, n_items], of each item on each other; CSR where items have neighbours."""
 
     name = "ease"
@@ -103,6 +109,13 @@ class EASE(LinearRecommender):
         else:
             weights = neighbour_weights(x, self.l2, k)
             self.rows = weights if self.rest is None else with_shares(weights, self.popularity)
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        return {**super().tensors(), **self.prior_tensors()}
+
+    def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
+        super().restore(tensors)
+        self.restore_prior(tensors)
 
     def _dense_rows(self, x: sparse.csr_matrix) -> Floats:
         """B by one Cholesky factorisation, and q below it; needs about 12 n_items^2 bytes at its peak."""

@@ -34,10 +34,11 @@ from scipy.sparse.linalg import svds
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
+from movierec_engine.models.classic.prior_strength import PriorStrength
 from movierec_engine.models.cost import FLOPS, RANDOM_READS, DataSize, ModelCost
 from movierec_engine.models.fold_in import Basis
 from movierec_engine.models.fold_in.graph_filter import GraphFilterFoldIn
-from movierec_engine.models.fold_in.prior import check_prior, shares, strengths
+from movierec_engine.models.fold_in.prior import check_popularity_weight, check_prior, shares, strengths
 from movierec_engine.models.pair_scorer import HistoryScorer
 from movierec_engine.reporting.progress import advance
 from movierec_engine.training.config import TrainerConfig
@@ -66,6 +67,9 @@ class GFCFConfig:
     it out."""
     prior: float = 8.0
     """Strength of popularity where train tells little of items or of people; 0 leaves it out."""
+    popularity_weight: float | None = None
+    """How much stronger the prior is made, by 8 times this (`classic/prior_strength.py`); null: chosen on validation,
+    0 where it has none."""
     n_factors: int = 256
     """Strongest directions K whose response is not linear, at most (the paper's 256)."""
     neighbours: int = 200
@@ -76,6 +80,7 @@ class GFCFConfig:
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"model.{name}={getattr(self, name)} must not be below 0")
         check_prior(self.prior)
+        check_popularity_weight(self.popularity_weight)
         if not 0 <= self.exponent <= 1:
             raise ConfigError(f"model.exponent={self.exponent} must be from 0 to 1")
         for name in ("n_factors", "neighbours"):
@@ -83,7 +88,7 @@ class GFCFConfig:
                 raise ConfigError(f"model.{name}={getattr(self, name)} must be at least 1")
 
 
-class GFCF(ClosedFormRecommender):
+class GFCF(PriorStrength, ClosedFormRecommender):
     """directions: float32 [n_items, K], D_i^p V_K. response: float32 [K], h of their eigenvalues, the largest first.
 
     weights: float32 CSR [n_items, n_items], D_i^-p (G - V_K diag(s) V_K^T) D_i^p where it is kept: in row j what having
@@ -169,12 +174,23 @@ class GFCF(ClosedFormRecommender):
     def tensors(self) -> dict[str, NDArray[Any]]:
         weights = {part: getattr(self.weights, part) for part in ("data", "indices", "indptr")}
         given = {} if self.rest is None else {"rest": self.rest}
-        return {"directions": self.directions, "response": self.response, **weights, **given}
+        return {
+            "directions": self.directions,
+            "response": self.response,
+            **weights,
+            **given,
+            **self.prior_tensors(),
+        }
 
     def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
+        self.restore_prior(tensors)
         self.directions, self.response, self.rest = tensors["directions"], tensors["response"], tensors.get("rest")
         parts = (tensors["data"], tensors["indices"], tensors["indptr"])
         self.weights = sparse.csr_matrix(parts, (len(self.items), len(self.items)))
+        self._fold_in = self._make_fold_in()
+
+    def _weigh(self, weight: float) -> None:
+        super()._weigh(weight)
         self._fold_in = self._make_fold_in()
 
     def _make_fold_in(self) -> GraphFilterFoldIn:

@@ -31,6 +31,7 @@ from movierec_engine.models.classic.neighbourhood import (
     similarity_blocks,
     strongest,
 )
+from movierec_engine.models.classic.prior_strength import PriorStrength
 from movierec_engine.models.cost import RANDOM_READS, DataSize, ModelCost, item_weights_cost
 from movierec_engine.models.fold_in import Basis
 from movierec_engine.models.fold_in.linear import LinearFoldIn
@@ -44,7 +45,7 @@ _KNOWN = 20.0
 """Users of an item at which popularity has half its weight there."""
 
 
-class ItemCF(ClosedFormRecommender):
+class ItemCF(PriorStrength, ClosedFormRecommender):
     """weights: float32 CSR [n_items, n_items], row i holds s_ij of the neighbours j of i.
 
     user_based: weights: float32 CSR [n_users, n_users], row u holds s_uv.
@@ -149,9 +150,11 @@ class ItemCF(ClosedFormRecommender):
             "indptr": weights.indptr,
             "item_baseline": self.item_baseline,
             "rest": self.rest,
+            **self.prior_tensors(),
         }
 
     def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
+        self.restore_prior(tensors)
         n = len(self.users) if self.config.user_based else len(self.items)
         weights = sparse.csr_matrix((tensors["data"], tensors["indices"], tensors["indptr"]), (n, n))
         self._set_weights(weights, tensors.get("rest", np.empty(0, dtype=np.float32)))

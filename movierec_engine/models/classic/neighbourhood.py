@@ -33,7 +33,7 @@ from scipy import sparse
 
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.classic.feedback import check_feedback
-from movierec_engine.models.fold_in.prior import check_prior
+from movierec_engine.models.fold_in.prior import check_popularity_weight, check_prior
 
 Floats = NDArray[np.float32]
 
@@ -76,6 +76,9 @@ class ItemCFConfig:
     prior: float = 30.0
     """Strength of popularity where train tells little of items or of people; 0 leaves it out. Chosen as the shrinkage
     was."""
+    popularity_weight: float | None = None
+    """How much stronger the prior is made, by 8 times this (`classic/prior_strength.py`); null: chosen on validation,
+    0 where it has none."""
     user_based: bool = False
     """Whether neighbours are users instead of items."""
     feedback: str = "auto"
@@ -89,6 +92,7 @@ class ItemCFConfig:
             )
         check_feedback(self.feedback)
         check_prior(self.prior)
+        check_popularity_weight(self.popularity_weight)
         if self.k < 0 or self.min_k < 1:
             raise ConfigError(f"model.k={self.k} must be at least 0, and model.min_k={self.min_k} at least 1")
         for name in ("shrinkage", "implicit_shrinkage"):

@@ -57,8 +57,9 @@ from movierec_engine.errors import ConfigError, EmptyDataError, MovierecError
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
 from movierec_engine.models.classic.feedback import check_feedback, learns_from
 from movierec_engine.models.cost import FLOPS, DataSize, ModelCost, factor_cost
+from movierec_engine.models.fold_in.prior import check_popularity_weight
 from movierec_engine.models.fold_in.ridge import SVDFoldIn
-from movierec_engine.models.popularity_weight import PopularityWeighted, check_popularity_weight
+from movierec_engine.models.popularity_weight import PopularityWeighted
 from movierec_engine.models.vectors import with_column
 from movierec_engine.training.config import TrainerConfig
 

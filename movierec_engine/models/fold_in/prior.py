@@ -32,6 +32,12 @@ def check_prior(prior: float) -> None:
         raise ConfigError(f"model.prior={prior} must not be below 0")
 
 
+def check_popularity_weight(weight: float | None) -> None:
+    """Raises ConfigError for a weight below 0."""
+    if weight is not None and not 0 <= weight < np.inf:
+        raise ConfigError(f"model.popularity_weight={weight} must not be below 0")
+
+
 def strength(prior: float, history: sparse.csr_matrix) -> float:
     """prior s / (s + m) of train interactions, CSR [n_users, n_items]."""
     return prior * _FEW / (_FEW + mean_interactions(history))

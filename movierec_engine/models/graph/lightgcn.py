@@ -28,6 +28,7 @@ from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats, Indices
 from movierec_engine.models.cost import DataSize, ModelCost
 from movierec_engine.models.fold_in.lightgcn import LightGCNFoldIn
+from movierec_engine.models.fold_in.prior import check_popularity_weight
 from movierec_engine.models.gradient import (
     check_loss,
     check_ranges,
@@ -36,7 +37,6 @@ from movierec_engine.models.gradient import (
 )
 from movierec_engine.models.graph.base import LOSSES, GraphNetwork, GraphRecommender, with_graph
 from movierec_engine.models.penalty_by_rows import PenaltyByRows
-from movierec_engine.models.popularity_weight import check_popularity_weight
 from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.trainable import BeginAdding, Network
 

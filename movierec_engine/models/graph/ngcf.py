@@ -28,6 +28,7 @@ from movierec_engine.models.base import Floats
 from movierec_engine.models.cost import DataSize, ModelCost
 from movierec_engine.models.dropout import dropout
 from movierec_engine.models.fold_in.ngcf import SLOPE, NGCFFoldIn
+from movierec_engine.models.fold_in.prior import check_popularity_weight
 from movierec_engine.models.gradient import (
     check_loss,
     check_ranges,
@@ -35,7 +36,6 @@ from movierec_engine.models.gradient import (
 )
 from movierec_engine.models.graph.base import LOSSES, GraphNetwork, GraphRecommender, with_graph
 from movierec_engine.models.penalty_by_rows import PenaltyByRows
-from movierec_engine.models.popularity_weight import check_popularity_weight
 from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.trainable import Network
 

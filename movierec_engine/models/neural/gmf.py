@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats, Indices
 from movierec_engine.models.fold_in.neural import NeuralFoldIn
+from movierec_engine.models.fold_in.prior import check_popularity_weight
 from movierec_engine.models.gradient import check_loss, check_ranges
 from movierec_engine.models.neural.base import LOSSES, NeuralCF
 from movierec_engine.models.neural.network import NeuralCFNetwork
 from movierec_engine.models.pair_scorer import PairScorer
 from movierec_engine.models.penalty_by_rows import PenaltyByRows
-from movierec_engine.models.popularity_weight import PRIOR, PopularityWeighted, check_popularity_weight
+from movierec_engine.models.popularity_weight import PRIOR, PopularityWeighted
 from movierec_engine.models.vectors import with_column
 
 

@@ -26,10 +26,11 @@ from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats
 from movierec_engine.models.cost import FLOPS, DataSize, ModelCost
 from movierec_engine.models.fitting import Fitting
+from movierec_engine.models.fold_in.prior import check_popularity_weight
 from movierec_engine.models.fold_in.sasrec import BLOCK, SASRecFoldIn
 from movierec_engine.models.gradient import check_loss, check_ranges
 from movierec_engine.models.history_network import HistoryNetworkRecommender
-from movierec_engine.models.popularity_weight import PopularityWeighted, check_popularity_weight
+from movierec_engine.models.popularity_weight import PopularityWeighted
 from movierec_engine.models.sequence.network import SASRecNetwork
 from movierec_engine.models.vectors import with_column
 from movierec_engine.training.config import TrainerConfig
