@@ -23,7 +23,7 @@ from movierec_engine.models.registry import model_class, single_models
 RESULT = Path(__file__).with_name("results") / "odd_densities.md"
 EVALUATOR = Evaluator((10,), ("ndcg",))
 SEED = 0
-WEIGHTED = ("item_cf", "svd", "ease", "als", "gf_cf", "gmf", "ngcf", "lightgcn", "sasrec")
+WEIGHTED = ("item_cf", "svd", "ease", "als", "gf_cf", "markov", "gmf", "ngcf", "lightgcn", "sasrec")
 MEASURED: dict[str, tuple[str, dict[str, float]]] = {
     **{name: (name, {}) for name in sorted(single_models(), key=lambda name: name != "popularity")},
     **{f"{name}, prior=0": (name, {"prior": 0.0}) for name in ("ease", "item_cf", "gf_cf")},

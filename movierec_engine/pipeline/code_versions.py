@@ -34,7 +34,7 @@ MODELS: Final[dict[str, int]] = {
     "hybrid_ensemble": 3,
     "item_cf": 5,
     "lightgcn": 5,
-    "markov": 2,
+    "markov": 3,
     "mlp": 5,
     "ncf": 6,
     "ngcf": 6,

@@ -10,7 +10,7 @@ import pytest
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation import Evaluator
-from movierec_engine.models import ALS, EASE, GFCF, GMF, NGCF, SVD, ItemCF, LightGCN, Popularity, SASRec
+from movierec_engine.models import ALS, EASE, GFCF, GMF, NGCF, SVD, ItemCF, LightGCN, Markov, Popularity, SASRec
 from movierec_engine.models.classic.prior_strength import PriorStrength
 from movierec_engine.models.ensemble.hybrid import HybridEnsemble
 from movierec_engine.models.fitting import Fitting
@@ -121,6 +121,18 @@ def test_a_prior_is_made_stronger_by_the_weight(name: str, tmp_path: Path) -> No
     assert loaded.popularity_weight == WEIGHT
     refit = kind().fit_like(tmp_path, Dataset(TASTES.train))
     np.testing.assert_allclose(refit.score_users(users), model.score_users(users), rtol=1e-5, atol=1e-6)
+
+
+def test_so_is_that_of_transitions(tmp_path: Path) -> None:
+    users, plain, model = (
+        np.arange(9),
+        Markov(popularity_weight=0.0).fit(TASTES),
+        Markov(popularity_weight=WEIGHT).fit(TASTES),
+    )
+    prior = plain.fold_in_scorer().queries(plain.history[:9]).toarray()[:, [-1]] * plain.prior
+    np.testing.assert_allclose(model.score_users(users), plain.score_users(users) + 8 * WEIGHT * prior, rtol=1e-4)
+    model.save(tmp_path)
+    np.testing.assert_array_equal(Markov.load(tmp_path).score_users(users), model.score_users(users))
 
 
 def test_a_few_users_of_nearly_everything_bring_no_filter_of_their_graph_below_popularity() -> None:

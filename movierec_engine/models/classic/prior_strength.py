@@ -1,6 +1,6 @@
-"""The prior of ease, item_cf and gf_cf, made stronger where validation says that it helps.
+"""The prior of ease, item_cf, gf_cf and markov, made stronger where validation says that it helps.
 
-    r = (1 + 8 weight) r_0        r_0: of `model.prior`, as in `fold_in/prior.py`; weight: of `popularity_weight.py`
+    r = (1 + 8 weight) r_0        r_0: as in `fold_in/prior.py`, or of markov; weight: of `popularity_weight.py`
 
 With 64 of the prior's strengths and more, lists are nearly popularity's.
 """
@@ -19,7 +19,7 @@ _STRONGER = 8.0
 
 
 class PriorStrength(ChosenPopularity):
-    """rest: float32, r of `fold_in/prior.py`; None or empty without a prior, which no weight makes stronger."""
+    """rest: float32, r above; None or empty without a prior, which no weight makes stronger."""
 
     rest: Any
 

@@ -30,9 +30,11 @@ from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
 from movierec_engine.models.classic.gf_cf import largest_entries
 from movierec_engine.models.classic.linear import dense
+from movierec_engine.models.classic.prior_strength import PriorStrength
 from movierec_engine.models.cost import DENSE_ITEMS, RANDOM_READS, DataSize, ModelCost, item_weights_cost
 from movierec_engine.models.fold_in import Basis
 from movierec_engine.models.fold_in.markov import MarkovFoldIn
+from movierec_engine.models.fold_in.prior import check_popularity_weight
 from movierec_engine.reporting.progress import advance
 from movierec_engine.training.config import TrainerConfig
 
@@ -73,6 +75,9 @@ class MarkovConfig:
     half_life_days: float | None = None
     """Days before the end of train after which an interaction counts half as much for popularity; null: all count the
     same."""
+    popularity_weight: float | None = None
+    """How much stronger r is made, by 8 times this (`classic/prior_strength.py`); null: chosen on validation, 0 where
+    it has none."""
     neighbours: int | None = None
     """Items that an item's transitions are kept to, at most, the most frequent; null: all up to 20,000 items in the
     catalogue, 500 above."""
@@ -89,6 +94,7 @@ class MarkovConfig:
             value = getattr(self, name)
             if value is not None and not 0 < value < np.inf:
                 raise ConfigError(f"model.{name}={value} must be above 0")
+        check_popularity_weight(self.popularity_weight)
 
     def shrinkage_of(self, history: sparse.csr_matrix) -> float:
         """The shrinkage for train interactions, CSR [n_users, n_items]."""
@@ -102,7 +108,7 @@ class MarkovConfig:
         return min(self.neighbours or (n_items if n_items <= DENSE_ITEMS else _NEIGHBOURS), n_items)
 
 
-class Markov(ClosedFormRecommender):
+class Markov(PriorStrength, ClosedFormRecommender):
     """weights: float32 CSR [n_items, n_items], W above. rest, prior: float32 [n_items], r and q above."""
 
     name = "markov"
@@ -155,12 +161,17 @@ class Markov(ClosedFormRecommender):
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         weights = {part: getattr(self.weights, part) for part in ("data", "indices", "indptr")}
-        return {"rest": self.rest, "prior": self.prior, **weights}
+        return {"rest": self.rest, "prior": self.prior, **weights, **self.prior_tensors()}
 
     def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
+        self.restore_prior(tensors)
         self.rest, self.prior = tensors["rest"], tensors["prior"]
         parts = (tensors["data"], tensors["indices"], tensors["indptr"])
         self.weights = sparse.csr_matrix(parts, (len(self.items), len(self.items)))
+        self._fold_in = self._make_fold_in()
+
+    def _weigh(self, weight: float) -> None:
+        super()._weigh(weight)
         self._fold_in = self._make_fold_in()
 
     def _make_fold_in(self) -> MarkovFoldIn:
