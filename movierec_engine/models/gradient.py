@@ -16,6 +16,7 @@ from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Recommender
 from movierec_engine.models.cost import FLOPS, DataSize, ModelCost, factor_cost, require_fit_memory
 from movierec_engine.models.fitting import Fitting
+from movierec_engine.models.members import require_named, require_trained_on
 from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.objective import PIECE_FLOATS, loss_by_size
 from movierec_engine.training.trainable import Trainable
@@ -44,6 +45,8 @@ class GradientRecommender(Trainable):
         """Train on `data.train`, stop by `data.validation` where there is one, and keep the best epoch's weights."""
         how = fitting or Fitting()
         self._require_members()
+        if self._start:
+            require_trained_on(data.train, self._start.values())
         self.require_workers(how.trainer.workers)
         if how.device == "cpu":  # the memory of others is their own
             size = DataSize.of(data.train)
@@ -53,9 +56,10 @@ class GradientRecommender(Trainable):
 
     def start_from(self, members: Mapping[str, Recommender]) -> Self:
         """Initialise the next `fit` from fitted models, which must have the settings of `self.members` in common."""
+        if not members.keys() <= self.members.keys():
+            return super().start_from(members)
+        require_named(members)
         for name, member in members.items():
-            if name not in self.members:
-                return super().start_from(members)
             for setting in self.members[name]:
                 theirs, ours = (getattr(config, setting) for config in (member.config, self.config))
                 if theirs != ours:
@@ -67,9 +71,10 @@ class GradientRecommender(Trainable):
         return self
 
     def _require_members(self) -> None:
-        """Raises ConfigError where the settings ask for a model to start from, and `start_from` was given none."""
+        """Raises ConfigError where the settings or `start_from` ask for models to start from, and one was not given."""
         for name in self.members:
-            if getattr(self.config, f"pretrained_{name}", "") and name not in self._start:
+            wanted = self._start or getattr(self.config, f"pretrained_{name}", "")
+            if wanted and name not in self._start:
                 raise ConfigError(
                     f"{self.name} is to start from a trained {name}; give it: {self.name}.start_from({{{name!r}: ...}})"
                 )

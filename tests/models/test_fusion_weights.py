@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from families import TRAIN, camps_with_validation, fused, learned
+from families import camps_with_validation, fused, learned
 from scipy.optimize import minimize
 
 from movierec_engine.data.catalogue import activity_tier
@@ -27,6 +27,13 @@ from movierec_engine.models.ensemble.fusion_weights import (
 )
 from movierec_engine.models.ensemble.hybrid import HybridEnsemble
 from movierec_engine.models.ensemble.member_selection import select_members
+from worlds import interactions_of
+
+
+def data_beside(validation: HeldOut) -> Dataset:
+    """What the members of `camps_with_validation` were trained on, with a validation part."""
+    users, items = validation.interactions.users, validation.interactions.items
+    return Dataset(interactions_of(np.argwhere(validation.seen.toarray()), users, items), validation)
 
 
 @pytest.mark.parametrize("method", ["weighted_average", "rrf", "stacking"])
@@ -63,9 +70,9 @@ def test_weights_need_validation_and_a_metric_of_lists() -> None:
     members, validation = camps_with_validation()
     empty = replace(validation, interactions=validation.interactions.select(np.zeros(len(validation), dtype=bool)))
     with pytest.raises(ConfigError, match="learn_weights=false"):
-        fused(members).start_from({str(one): one for one in members}).fit(Dataset(TRAIN, empty))
+        fused(members).start_from({one.name: one for one in members}).fit(data_beside(empty))
     with pytest.raises(ConfigError, match=r"model\.metric"):
-        fused(members, metric="auc").start_from({str(one): one for one in members}).fit(Dataset(TRAIN, validation))
+        fused(members, metric="auc").start_from({one.name: one for one in members}).fit(data_beside(validation))
 
 
 def test_a_metric_by_candidates_counts_ties_against_the_ensemble_and_relevant_items_that_are_none() -> None:
@@ -215,7 +222,7 @@ def test_validation_measures_each_user_by_the_weights_of_the_others(
     fold_in: bool, loaded: bool, tmp_path: Path
 ) -> None:
     members, validation = camps_with_validation()
-    model = fused(members).start_from({one.name: one for one in members}).fit(Dataset(TRAIN, validation))
+    model = fused(members).start_from({one.name: one for one in members}).fit(data_beside(validation))
     users = np.arange(0, 120, 7)
     histories = model.history[users]
     if loaded:

@@ -234,6 +234,35 @@ def test_members_are_given_to_those_that_take_them() -> None:
         model_class("ncf")(pretrained_gmf="latest", pretrained_mlp="latest").fit(DATA)
 
 
+def test_members_of_other_interactions_or_names_are_refused() -> None:
+    ensemble = model_class("hybrid_ensemble")
+    kinds = {name: model_class(name) for name in ("ease", "popularity")}
+    everything = Dataset.from_frame(camps())
+    for of in (everything, Dataset.from_frame(camps().iloc[:100])):
+        leaky = ensemble(models=("ease", "popularity")).start_from(
+            {name: kind().fit(of) for name, kind in kinds.items()}
+        )
+        with pytest.raises(ConfigError, match=r"ease was trained on other interactions \(\d+\) than these \(\d+\)"):
+            leaky.fit(DATA)
+    ease, popularity = (kind().fit(DATA) for kind in kinds.values())
+    with pytest.raises(ConfigError, match=r"\['ease', 'popularity'\] are to be fused, and ease were given"):
+        ensemble(models=("ease", "popularity")).start_from({"ease": ease})
+    with pytest.raises(ConfigError, match="the popularity that is given as 'als' is no model of this name"):
+        ensemble(models=("ease", "als")).start_from({"ease": ease, "als": popularity})
+    with pytest.raises(ConfigError, match="must name two or more"):
+        ensemble().start_from({"ease": ease})
+
+
+def test_an_ensemble_is_made_of_the_members_that_its_settings_name_in_their_order(tmp_path: Any) -> None:
+    members = {name: model_class(name)().fit(DATA) for name in ("popularity", "item_cf", "ease")}
+    ensemble = model_class("hybrid_ensemble")
+    ordered = ensemble(models=("ease", "item_cf", "popularity")).start_from(members).fit(DATA)
+    assert [member.name for member in ordered.members] == ["ease", "item_cf", "popularity"]
+    in_place_of_the_default_ones = ensemble().start_from(members).fit(DATA)
+    in_place_of_the_default_ones.save(tmp_path)
+    assert load_model(tmp_path).config.models == ("popularity", "item_cf", "ease")
+
+
 def test_an_ensemble_needs_validation_to_learn_its_weights() -> None:
     with pytest.raises(ConfigError, match="learned on validation"):
         model_class("hybrid_ensemble")(models=("ease", "popularity")).fit(Dataset(DATA.train))

@@ -8,6 +8,7 @@ import torch
 
 from movierec_engine import pipeline
 from movierec_engine.config import load_settings
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.graph import build_graph
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.errors import ConfigError
@@ -160,14 +161,17 @@ def test_ncf_starts_where_the_weighted_sum_of_gmf_and_mlp_stands() -> None:
 def test_members_of_other_widths_or_other_data_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"pretrained_gmf has mf_dim=4 and this ncf 8"):
         NCF(NCF.Config(mf_dim=8, mlp_layers=(6, 5, 3))).start_from(members())
-    model = NCF(NCF.Config(**SHAPE))
-    model.start_from(members())
-    elsewhere = interactions_of(np.array([(0, 0), (1, 1)]), IdMap(np.arange(2)), IdMap(np.arange(2)))
-    with pytest.raises(ConfigError, match="must be trained on the same data"):
-        model.build(elsewhere, build_graph(elsewhere), torch.device("cpu"))
-    other_items = interactions_of(np.argwhere(TRAIN.matrix().toarray()), TRAIN.users, IdMap(np.arange(9) + 1))
-    with pytest.raises(ConfigError, match="must be trained on the same data"):
-        model.build(other_items, build_graph(other_items), torch.device("cpu"))
+    model = NCF(NCF.Config(**SHAPE)).start_from(members())
+    known = TRAIN.matrix().toarray()
+    fewer = interactions_of(np.argwhere(known)[1:], TRAIN.users, TRAIN.items)
+    other_items = interactions_of(np.argwhere(known), TRAIN.users, IdMap(np.arange(9) + 1))
+    for elsewhere in (fewer, other_items):
+        with pytest.raises(ConfigError, match=r"gmf was trained on other interactions \(\d+\) than these"):
+            model.fit(Dataset(elsewhere))
+    with pytest.raises(ConfigError, match="the mlp that is given as 'gmf' is no model of this name"):
+        model.start_from({**members(), "gmf": members()["mlp"]})
+    with pytest.raises(ConfigError, match="ncf is to start from a trained mlp"):
+        model.start_from({"gmf": members()["gmf"]}).fit(Dataset(TRAIN))
 
 
 def test_one_member_without_the_other_is_refused() -> None:

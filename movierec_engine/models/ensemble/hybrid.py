@@ -43,6 +43,7 @@ from movierec_engine.models.fold_in.base import Basis, ones
 from movierec_engine.models.fold_in.fused import FusedFoldIn
 from movierec_engine.models.fold_in.linear import LinearFoldIn
 from movierec_engine.models.likeness import Similarity
+from movierec_engine.models.members import require_named, require_trained_on
 from movierec_engine.models.pair_scorer import HistoryScorer, Scorer
 from movierec_engine.models.registry import model_class
 from movierec_engine.training.config import TrainerConfig
@@ -150,16 +151,31 @@ class HybridEnsemble(Recommender):
         )
 
     def start_from(self, members: Mapping[str, Recommender]) -> Self:
-        """The fitted members that the next `fit` fuses, in this order."""
-        self._start = tuple(members.values())
+        """The fitted members that the next `fit` fuses, by name: those of `config.models`, in its order.
+
+        In the place of the default members there may be others, which `config.models` names from then on.
+
+        Raises ConfigError for other members than `config.models` names, and for one by another name than its own.
+        """
+        require_named(members)
+        names = tuple(entry.partition("/")[0] for entry in self.config.models) or tuple(members)
+        if members and set(names) != set(members):
+            if self.config.models != STARTERS:
+                raise ConfigError(
+                    f"model.models={list(self.config.models)} are to be fused, and {', '.join(members)} were given; "
+                    "give a fitted model of each, or name others in models"
+                )
+            self.config, names = replace(self.config, models=tuple(members)), tuple(members)
+        self._start = tuple(members[name] for name in names if members)
         return self
 
     def fit(self, data: Dataset, fitting: Fitting | None = None) -> Self:
         """Fuse the members, fitted first unless `start_from` named them; the weights are learned on `data.validation`.
 
-        Raises ConfigError where there are weights to learn and no validation part, and for a metric of no lists.
+        Raises ConfigError where there are weights to learn and no validation part, for a metric of no lists, and for
+        members that were trained on other interactions.
         """
-        members = self._start or self._fit_members(self._named, data, fitting)
+        members = self._members(self._named, data, fitting)
         if self.config.learn_weights:
             self._learn(members, data.validation)
         else:
@@ -205,7 +221,7 @@ class HybridEnsemble(Recommender):
         """Fuse the members with the weights of a saved ensemble of the same kinds of members."""
         saved = type(self).load(measured)
         names = [member.name for member in saved.members]
-        self.combine(self._start or self._fit_members(names, data, fitting), saved.weights)
+        self.combine(self._members(names, data, fitting), saved.weights)
         return self
 
     def as_validated(self) -> "Recommender":
@@ -216,7 +232,12 @@ class HybridEnsemble(Recommender):
     def _named(self) -> tuple[str, ...]:
         return self.config.models or STARTERS
 
-    def _fit_members(self, entries: Sequence[str], data: Dataset, fitting: Fitting | None) -> list[Recommender]:
+    def _members(self, entries: Sequence[str], data: Dataset, fitting: Fitting | None) -> Sequence[Recommender]:
+        """The members that `start_from` named, for this fit alone, or else those of the entries, fitted."""
+        if self._start:
+            require_trained_on(data.train, self._start)
+            members, self._start = self._start, ()
+            return members
         quiet = replace(fitting or Fitting(), on_epoch=None, checkpoints=None)
         kinds = [model_class(entry.partition("/")[0]) for entry in entries]
         trainers = [quiet.trainer.for_model(kind.several_workers) for kind in kinds]

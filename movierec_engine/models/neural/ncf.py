@@ -84,10 +84,6 @@ class NCF(NeuralCF):
         if self._start:
             gmf, mlp = self._start["gmf"], self._start["mlp"]
             assert isinstance(gmf, GMF) and isinstance(mlp, MLP)
-            if any(member.users != self.users or member.items != self.items for member in (gmf, mlp)):
-                raise ConfigError(
-                    "model.pretrained_gmf and model.pretrained_mlp must be trained on the same data as ncf"
-                )
             _take_over(network, gmf.network, mlp.network, config.alpha)
             self._start = {}
         return network
