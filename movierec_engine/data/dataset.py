@@ -1,7 +1,7 @@
 """The data set that a model is fitted to: interactions of users with items, and a held-out part if there is one."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -29,11 +29,15 @@ class Dataset:
     train: what the model learns from.
     held_out: `validation`, or None where nothing is held out.
     make_graph: gives the graph of `train`; called once, by models that propagate over it.
+    rating_threshold, low_ratings: the rating from which on a frame's rows became interactions, and those below it, a
+        table like that of `Interactions.to_table`: no interactions, but dislikes to `split`.
     """
 
     train: Interactions
     held_out: HeldOut | None = None
     make_graph: Callable[[], InteractionGraph] | None = None
+    rating_threshold: float = 0.0
+    low_ratings: pa.Table | None = None
 
     @cached_property
     def validation(self) -> HeldOut:
@@ -100,10 +104,16 @@ class Dataset:
             users=user_map,
             items=item_map,
         )
-        liked = interactions.select(interactions.rating >= rating_threshold) if rating_threshold else interactions
-        if not len(liked):
+        if not rating_threshold:
+            return cls(k_core(interactions, min_user_interactions, min_item_interactions))
+        is_like = interactions.rating >= rating_threshold
+        if not is_like.any():
             raise EmptyDataError(f"no rating reaches rating_threshold={rating_threshold}; lower it")
-        return cls(k_core(liked, min_user_interactions, min_item_interactions))
+        return cls(
+            k_core(interactions.select(is_like), min_user_interactions, min_item_interactions),
+            rating_threshold=rating_threshold,
+            low_ratings=interactions.select(~is_like).to_table(),
+        )
 
     def split(
         self, validation: float = 0.1, test: float = 0.1, strategy: str = "random", seed: int = 42
@@ -120,9 +130,20 @@ class Dataset:
         Raises EmptyDataError when train or test would be empty.
         """
         share = round(1 - validation - test, 12)
-        config = DataConfig("dataset", split=strategy, train_ratio=share, val_ratio=validation, split_seed=seed)
-        parts = split(self.train, config, Ratings(self.train.to_table()))
-        return type(self)(parts.train, parts.validation_heldout()), parts.test_heldout()
+        config = DataConfig(
+            "dataset",
+            split=strategy,
+            train_ratio=share,
+            val_ratio=validation,
+            split_seed=seed,
+            rating_threshold=self.rating_threshold,
+        )
+        ratings = self.train.to_table()
+        if self.low_ratings is not None:
+            ratings = pa.concat_tables([ratings, self.low_ratings])
+        parts = split(self.train, config, Ratings(ratings))
+        train = replace(self, train=parts.train, held_out=parts.validation_heldout(), make_graph=None)
+        return train, parts.test_heldout()
 
 
 _DEFAULT_NAMES = {"user": "user_id", "item": "movie_id", "rating": "rating", "timestamp": "timestamp"}

@@ -73,7 +73,7 @@ class GradientRecommender(Trainable):
     def _require_members(self) -> None:
         """Raises ConfigError where the settings or `start_from` ask for models to start from, and one was not given."""
         for name in self.members:
-            wanted = self._start or getattr(self.config, f"pretrained_{name}", "")
+            wanted = bool(self._start) or bool(getattr(self.config, f"pretrained_{name}", ""))
             if wanted and name not in self._start:
                 raise ConfigError(
                     f"{self.name} is to start from a trained {name}; give it: {self.name}.start_from({{{name!r}: ...}})"

@@ -81,6 +81,31 @@ def test_low_ratings_go_first_and_then_users_and_items_with_too_few() -> None:
         Dataset.from_frame(frame, rating_threshold=6)
 
 
+def test_a_split_knows_likes_and_dislikes_by_the_threshold() -> None:
+    """Ten users with ratings of 1 to 5 of ten items each, two of each value: from 4 on they are likes."""
+    user, item = np.divmod(np.arange(100), 10)
+    frame = {"user_id": user, "movie_id": item, "rating": 1 + (user + item) % 5}
+    low = {(u, i) for u, i, value in zip(*frame.values(), strict=True) if value < 4}
+    data = Dataset.from_frame(frame, rating_threshold=4)
+    train, test = data.split(validation=0.25, test=0.25)
+    assert train.rating_threshold == 4, "for another split"
+    assert test.interactions.rating.min() == 4
+    assert test.disliked is not None
+    disliked = set(zip(*test.disliked.nonzero(), strict=True))
+    assert disliked and disliked <= low
+    assert np.array_equal(test.interactions.items.ids, np.arange(10))
+
+
+@pytest.mark.parametrize(("ratings", "dislikes"), [([1, 2, 9, 10], [1, 2]), ([0, 1], [0]), ([3, 3], [])])
+def test_without_a_threshold_the_lower_half_of_the_scale_is_disliked(ratings: list[int], dislikes: list[int]) -> None:
+    user, item = np.divmod(np.arange(160), 16)
+    values = np.resize(ratings, 160)
+    _, test = Dataset.from_frame({"user_id": user, "movie_id": item, "rating": values}).split(test=0.5)
+    assert test.disliked is not None
+    disliked = test.disliked.toarray().astype(bool)[test.interactions.user, test.interactions.item]
+    assert np.array_equal(disliked, np.isin(test.interactions.rating, dislikes))
+
+
 @pytest.mark.parametrize(
     ("change", "named", "said"),
     [
