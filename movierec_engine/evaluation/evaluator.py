@@ -11,7 +11,7 @@ from movierec_engine.data.heldout import HeldOut
 from movierec_engine.evaluation.config import EvaluationConfig
 from movierec_engine.evaluation.given_lists import GivenLists
 from movierec_engine.evaluation.metrics import metrics as registered
-from movierec_engine.evaluation.rankings import Ranked, Rankings, rank_users
+from movierec_engine.evaluation.rankings import Ranked, Rankings, rank_users, require_unseen
 from movierec_engine.evaluation.shared_ranking import ranked_by_workers
 from movierec_engine.models.base import Recommender
 from movierec_engine.reporting import numbers
@@ -68,8 +68,9 @@ class Evaluator:
         trainer: whose workers rank the users, a part each, where it has several.
 
         Raises MovierecError when the part is empty, and for a model that was trained on other vocabularies, scores too
-        few items, or returns NaN or +inf.
+        few items, or returns NaN or +inf; LeakError for one that was trained on what it is to find.
         """
+        require_unseen(model, heldout)
         deep = deep or any(registered()[name].deep for name in self.config.metrics)
         rank = ranked_by_workers(trainer) if trainer.workers > 1 else None
         return self._measured(rank_users(model, heldout, max(self.config.k_values), deep, rank), model)

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.heldout import HeldOut
-from movierec_engine.errors import MovierecError
+from movierec_engine.errors import DataError, LeakError, MovierecError
 from movierec_engine.evaluation.given_lists import GivenLists
 from movierec_engine.evaluation.rank_block import RankedBlock, rank_block
 from movierec_engine.models.base import Floats, Recommender
@@ -174,10 +174,7 @@ def rank_users(model: Ranked, heldout: HeldOut, depth: int, deep: bool, rank: Ra
     Raises MovierecError when there is nothing to find, when the model was trained on other vocabularies, when it scores
     too few items, or when it returns NaN or +inf for an item that could be recommended.
     """
-    if model.users != heldout.interactions.users or model.items != heldout.interactions.items:
-        raise MovierecError(
-            f"{model.name} was trained on other users or items than it is evaluated on; train it on this data"
-        )
+    require_same_ids(model, heldout)
     relevant = heldout.interactions.matrix()
     users = np.flatnonzero(np.diff(relevant.indptr)).astype(np.int64)
     if not len(users):
@@ -195,6 +192,38 @@ def rank_users(model: Ranked, heldout: HeldOut, depth: int, deep: bool, rank: Ra
         heldout=heldout,
         deep=deep,
     )
+
+
+def require_same_ids(model: Ranked, heldout: HeldOut) -> None:
+    """Raises MovierecError for a model of other vocabularies, DataError for what is no model or no held-out part."""
+    if not isinstance(model, Recommender | GivenLists) or not isinstance(heldout, HeldOut):
+        raise DataError(
+            "a fitted model is measured on a held-out part, and these are a "
+            f"{type(model).__name__} and a {type(heldout).__name__}; data.split() gives train and test: "
+            "evaluate(EASE().fit(train), test)"
+        )
+    if model.users != heldout.interactions.users or model.items != heldout.interactions.items:
+        raise MovierecError(
+            f"{model.name} was trained on other users or items than it is evaluated on; train it on this data"
+        )
+
+
+def require_unseen(model: Recommender, heldout: HeldOut) -> None:
+    """Raises LeakError for a model that was trained on what it is to find; what the mask holds is never found.
+
+    Of users who are to be new to it `heldout_scores` says more.
+    """
+    require_same_ids(model, heldout)
+    asked, history = heldout.interactions, model.history
+    if heldout.new_people or not len(asked):
+        return
+    trained = sparse.csr_matrix((np.ones(history.nnz, dtype=np.bool_), history.indices, history.indptr), history.shape)
+    known, masked = (np.asarray(of[asked.user, asked.item]).ravel() > 0 for of in (trained, heldout.seen))
+    if leaked := int((known & ~masked).sum()):
+        raise LeakError(
+            f"{model.name} was trained on {leaked:,} of the {len(asked):,} interactions that it is to find; "
+            "fit it on the train part alone"
+        )
 
 
 def heldout_scores(model: Ranked, heldout: HeldOut, users: NDArray[np.int64]) -> Floats:

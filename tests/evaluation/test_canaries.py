@@ -29,6 +29,7 @@ from movierec_engine.evaluation.canaries import (
     plant_future_item,
     shuffle_train,
 )
+from movierec_engine.evaluation.metrics.accuracy import ndcg
 from movierec_engine.evaluation.rankings import Rankings, rank_users
 from movierec_engine.models import Popularity, Recommender, model_class
 from movierec_engine.models.fitting import Fitting
@@ -76,11 +77,10 @@ def planted_finding(model: Recommender, planted: Planted) -> Finding:
 
 
 def floor_finding(model: Recommender, parts: Split) -> Finding:
-    popularity = fitted("popularity", parts)
-    evaluator, test = Evaluator((DEPTH,), ("ndcg",)), parts.test_heldout()
-    reached, floor = (evaluator.evaluate(one, test) for one in (model, popularity))
-    ndcg = f"ndcg@{DEPTH}"
-    return falls_to_the_floor(reached.per_user[ndcg], floor.per_user[ndcg], ndcg_of_random_order(floor.rankings))
+    models = model, fitted("popularity", parts)
+    rankings = [rank_users(one, parts.test_heldout(), DEPTH, deep=True) for one in models]
+    reached, floor = (ndcg(one.hits, one.relevant, DEPTH) for one in rankings)
+    return falls_to_the_floor(reached, floor, ndcg_of_random_order(rankings[1]))
 
 
 # The parts

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -6,9 +8,9 @@ from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
-from movierec_engine.errors import ConfigError, MovierecError
+from movierec_engine.errors import ConfigError, LeakError, MovierecError
 from movierec_engine.evaluation import Evaluator
-from movierec_engine.models import Popularity, Recommender
+from movierec_engine.models import EASE, SVD, Popularity, Recommender
 from worlds import interactions_of
 
 USERS, ITEMS = IdMap(np.arange(4)), IdMap(np.arange(6))
@@ -94,6 +96,27 @@ def test_a_model_of_other_data_is_refused() -> None:
     other = interactions_of(np.array([(0, 0)]), IdMap(np.arange(4) + 1), ITEMS)
     with pytest.raises(MovierecError, match="other users or items"):
         Evaluator().evaluate(model_of([0] * 6), HeldOut(other, sparse.csr_matrix((4, 6)), "train", Catalogue.of(other)))
+
+
+def test_a_model_that_was_trained_on_what_it_is_to_find_is_refused() -> None:
+    """Ratings of 0 are interactions as well; what is known of the user anyway is never found, and no leak."""
+    rng = np.random.default_rng(5)
+    pairs = np.argwhere(rng.random((30, 20)) < 0.4)
+    data = Dataset.from_frame(
+        {"user_id": pairs[:, 0], "movie_id": pairs[:, 1], "rating": rng.integers(0, 2, len(pairs))}
+    )
+    for strategy in ("random", "leave_one_out", "next_item"):
+        with_times = replace(data, train=replace(data.train, timestamp=10**9 + np.arange(len(pairs))))
+        train, test = with_times.split(strategy=strategy)
+        for leaky in (EASE(), SVD(n_factors=2, feedback="explicit")):
+            with pytest.raises(LeakError, match=rf"{leaky.name} was trained on {len(test)} of the {len(test)} interac"):
+                Evaluator([5], ["ndcg"]).evaluate(leaky.fit(data), test)
+        with pytest.raises(LeakError, match=r"fit it on the train part alone"):
+            Evaluator([5], ["ndcg"]).evaluate(EASE().fit(data), train.validation)
+        fair = EASE().fit(train)
+        assert Evaluator([5], ["ndcg"]).evaluate(fair, test).metrics["ndcg@5"] < 1
+        seen_too = replace(test, seen=test.seen + test.interactions.matrix())
+        assert Evaluator([5], ["ndcg"]).evaluate(EASE().fit(data), seen_too).metrics["ndcg@5"] == 0
 
 
 @pytest.mark.parametrize(("k_values", "metrics"), [([0], ("ndcg",)), ([], ("ndcg",)), ([5], ("ndgc",))])
