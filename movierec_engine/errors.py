@@ -47,6 +47,10 @@ class LeakError(MovierecError):
     """Training has seen what it is measured on."""
 
 
+class NotFittedError(MovierecError, AttributeError):
+    """A model is asked for what it has only once it is fitted."""
+
+
 class MissingExtraError(MovierecError):
     """An optional part of the package is needed and not installed."""
 

@@ -1,5 +1,6 @@
 """Measures a model on a held-out part."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierec_engine.data.heldout import HeldOut
+from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation.config import EvaluationConfig
 from movierec_engine.evaluation.given_lists import GivenLists
 from movierec_engine.evaluation.metrics import metrics as registered
@@ -49,7 +51,7 @@ class Evaluator:
     def __init__(
         self, k_values: tuple[int, ...] | list[int] = (5, 10, 20), metrics: tuple[str, ...] | list[str] = ()
     ) -> None:
-        self.config = EvaluationConfig(tuple(k_values), tuple(metrics))
+        self.config = EvaluationConfig(_tuple("k_values", k_values, "[10]"), _tuple("metrics", metrics, '["ndcg"]'))
 
     @property
     def metric_names(self) -> list[str]:
@@ -116,3 +118,10 @@ class Evaluator:
         width = max(map(len, evaluation.metrics), default=0)
         for name, value in evaluation.metrics.items():
             print(f"{name:{width}}  {numbers.score(value)}")
+
+
+def _tuple(name: str, values: Any, example: str) -> tuple[Any, ...]:
+    """Several values as a tuple. Raises ConfigError for a single one."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ConfigError(f"evaluation.{name}={values!r} must be a list, such as {example}")
+    return tuple(values)

@@ -10,12 +10,13 @@ those. A user without train interactions, and a person with an empty history, is
 fallback that serving answers with.
 """
 
+import inspect
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -27,10 +28,10 @@ from scipy import sparse
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import OF_ORDER, HistoryValues, Interactions
-from movierec_engine.errors import ConfigError, StoreError
+from movierec_engine.errors import ConfigError, NotFittedError, StoreError
 from movierec_engine.models.cost import DataSize, ModelCost, require_fit_memory
 from movierec_engine.models.explanation import Explanation
-from movierec_engine.models.fitting import Epoch, Fitting
+from movierec_engine.models.fitting import Epoch, Fitting, settings_of
 from movierec_engine.models.fold_in.base import Basis, FoldInScorer, ones
 from movierec_engine.models.likeness import EXACT_ITEMS, CentredCosines, Similarity, most_alike, nearly_most_alike
 from movierec_engine.models.lists import Histories, best_items, check_length, histories_by_index, known_index
@@ -84,8 +85,29 @@ class Recommender(ABC):
     left_out: tuple[str, ...] = ()
 
     def __init__(self, config: Any | None = None, **settings: Any) -> None:
-        """config: the hyper-parameters, or some of them by name: `EASE(l2=500)`; the others have their defaults."""
-        self.config = config if config is not None else self.Config(**settings)
+        """config: the hyper-parameters, or some of them by name: `EASE(l2=500)`; the others have their defaults.
+
+        Raises ConfigError for a config of another class, and for settings that there are not.
+        """
+        if config is None:
+            known = [field.name for field in fields(self.Config)]
+            if unknown := [name for name in settings if name not in known]:
+                raise ConfigError(f"{self.name} has no setting {unknown[0]}; choose from {', '.join(known) or 'none'}")
+            config = self.Config(**settings)
+        elif settings or not isinstance(config, self.Config):
+            raise ConfigError(
+                f"{self.name} takes a {self.Config.__name__} or settings by name, and was given {config!r}"
+                + (f" and {', '.join(settings)}" if settings else "")
+            )
+        self.config = config
+
+    if not TYPE_CHECKING:  # a checker knows which attributes there are, and would take this for any other
+
+        def __getattr__(self, name: str) -> Any:
+            """Raises NotFittedError for an attribute that `fit` sets."""
+            if any(name in inspect.get_annotations(kind) for kind in type(self).__mro__):
+                raise NotFittedError(f"{type(self).name} is not fitted yet; call fit(data) first")
+            return super().__getattribute__(name)  # for its own error, also that of a property
 
     @property
     def uses_ratings(self) -> bool:
@@ -361,14 +383,14 @@ class Recommender(ABC):
         Raises StoreError for a path that can be no folder, such as that of a file, and where the weights cannot be
         written, as to a full disk.
         """
-        folder = Path(folder)
+        folder, arrays = Path(folder), self.arrays()
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{folder}: cannot be made a folder ({error.strerror}); save it elsewhere") from error
         weights = folder / WEIGHTS_FILE
         try:
-            save_file(self.arrays(), weights)
+            save_file(arrays, weights)
         except SafetensorError as error:
             raise StoreError(
                 f"{weights}: cannot be written ({error}); make room there, or give the right to write"
@@ -433,7 +455,7 @@ class ClosedFormRecommender(Recommender):
     trainer = TrainerConfig()
 
     def fit(self, data: Dataset, fitting: Fitting | None = None) -> Self:
-        self.trainer = (fitting or Fitting()).trainer
+        self.trainer = settings_of(data, fitting).trainer
         self.require_workers(self.trainer.workers)
         size = DataSize.of(data.train)
         require_fit_memory(self.name, self.cost(size, self.trainer), size)

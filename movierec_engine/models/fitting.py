@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.heldout import HeldOut
+from movierec_engine.errors import ConfigError, DataError
 from movierec_engine.store.storage import Location
 from movierec_engine.training.config import TrainerConfig
 
@@ -57,7 +59,8 @@ class Fitting:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     """Settings of the training loop."""
     device: str = "cpu"
-    """Where networks train: `cpu`, `cuda`, `cuda:N` or `mps`. A fitted model is on the CPU."""
+    """Where networks train: `cpu`, `cuda`, `cuda:N`, `mps`, or `auto`, the best of these here. A fitted model is on the
+    CPU."""
     seed: int = 42
     """Seed of initialisation, batches and negatives."""
     epochs: int | None = None
@@ -68,3 +71,29 @@ class Fitting:
     """Is told of each epoch as it ends; may raise StopTraining."""
     checkpoints: CheckpointPlace | None = None
     """None: no checkpoints are written."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.trainer, TrainerConfig):
+            raise ConfigError(
+                f"trainer={self.trainer!r} is no TrainerConfig; give one, such as TrainerConfig(max_epochs=20)"
+            )
+        if self.epochs is not None and self.epochs < 1:
+            raise ConfigError(f"epochs={self.epochs} must be at least 1")
+
+
+def settings_of(data: Dataset, fitting: Fitting | None) -> Fitting:
+    """The settings of a fit to a data set: the defaults unless given; every `fit` begins with it.
+
+    Raises DataError for what is no data set, and ConfigError for what is no Fitting.
+    """
+    if not isinstance(data, Dataset):
+        raise DataError(
+            f"a model is fitted to a Dataset, and this is a {type(data).__name__}; Dataset.from_frame(frame) makes "
+            "one, whose split() gives two: train, test = data.split()"
+        )
+    if not isinstance(fitting, Fitting | None):
+        raise ConfigError(
+            f"the settings of a fit are a Fitting, and this is a {type(fitting).__name__}; give one, such as "
+            "Fitting(TrainerConfig(max_epochs=20))"
+        )
+    return fitting or Fitting()

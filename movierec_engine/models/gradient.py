@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,10 +13,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from movierec_engine.data.dataset import Dataset
+from movierec_engine.device import resolve_device
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Recommender
 from movierec_engine.models.cost import FLOPS, DataSize, ModelCost, factor_cost, require_fit_memory
-from movierec_engine.models.fitting import Fitting
+from movierec_engine.models.fitting import Fitting, settings_of
 from movierec_engine.models.members import require_named, require_trained_on
 from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.objective import PIECE_FLOATS, loss_by_size
@@ -43,7 +45,9 @@ class GradientRecommender(Trainable):
 
     def fit(self, data: Dataset, fitting: Fitting | None = None) -> Self:
         """Train on `data.train`, stop by `data.validation` where there is one, and keep the best epoch's weights."""
-        how = fitting or Fitting()
+        how = settings_of(data, fitting)
+        if how.trainer.workers == 1 or not how.trainer.ray_address:  # whose machines have devices of their own
+            how = replace(how, device=resolve_device(how.device))
         self._require_members()
         if self._start:
             require_trained_on(data.train, self._start.values())

@@ -66,7 +66,7 @@ def train(model: Trainable, data: Dataset, fitting: Fitting) -> list[Epoch]:
     if checkpoints:
         checkpoints.restore(state)
 
-    last = min(fitting.epochs or config.max_epochs, config.max_epochs)
+    last = config.max_epochs if fitting.epochs is None else min(fitting.epochs, config.max_epochs)
     with passes(model, data.train, config, state, device, seed) as one_pass:
         for number in range(len(state.history) + 1, last + 1):
             if state.stopped:

@@ -8,7 +8,7 @@ from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
-from movierec_engine.errors import ConfigError, LeakError, MovierecError
+from movierec_engine.errors import ConfigError, DataError, LeakError, MovierecError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import EASE, SVD, Popularity, Recommender
 from worlds import interactions_of
@@ -123,6 +123,21 @@ def test_a_model_that_was_trained_on_what_it_is_to_find_is_refused() -> None:
 def test_unusable_settings_are_refused(k_values: list[int], metrics: tuple[str, ...]) -> None:
     with pytest.raises(ConfigError, match="evaluation"):
         Evaluator(k_values, metrics)
+
+
+def test_one_depth_or_metric_is_no_list() -> None:
+    with pytest.raises(ConfigError, match=r"k_values=10 must be a list, such as \[10\]"):
+        Evaluator(k_values=10)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"metrics='ndcg' must be a list, such as \[\"ndcg\"\]"):
+        Evaluator(metrics="ndcg")  # type: ignore[arg-type]
+
+
+def test_what_is_no_model_or_no_held_out_part_is_named() -> None:
+    data = Dataset(TRAIN)
+    model, part = EASE().fit(data), heldout([(0, 2)])
+    for wrong, kinds in (((part, model), "HeldOut and a EASE"), ((model, data), "EASE and a Dataset")):
+        with pytest.raises(DataError, match=rf"these are a {kinds}; data.split\(\) gives train and test"):
+            Evaluator().evaluate(*wrong)
 
 
 def test_small_blocks_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:

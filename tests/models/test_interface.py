@@ -1,5 +1,6 @@
 """What everybody outside sees of a model: by public ids, and the same of every model."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,15 @@ from scipy import sparse
 
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
-from movierec_engine.errors import ConfigError, DataError, MovierecError, StoreError, TooLargeError
+from movierec_engine.errors import (
+    ConfigError,
+    DataError,
+    DeviceError,
+    MovierecError,
+    NotFittedError,
+    StoreError,
+    TooLargeError,
+)
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import Recommender, load_model, model_class, model_names
 from movierec_engine.models.base import WEIGHTS_FILE
@@ -261,6 +270,73 @@ def test_an_ensemble_is_made_of_the_members_that_its_settings_name_in_their_orde
     in_place_of_the_default_ones = ensemble().start_from(members).fit(DATA)
     in_place_of_the_default_ones.save(tmp_path)
     assert load_model(tmp_path).config.models == ("popularity", "item_cf", "ease")
+
+
+@pytest.mark.parametrize("name", model_names())
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda model: model.recommend(["u01"]),
+        lambda model: model.recommend_for([[10]]),
+        lambda model: model.similar_items([10]),
+        lambda model: model.explain("u01", 10),
+        lambda model: model.score(["u01"]),
+        lambda model: Evaluator().evaluate(model, TEST),
+    ],
+)
+def test_a_model_that_is_not_fitted_says_so(name: str, ask: Any) -> None:
+    with pytest.raises(NotFittedError, match=rf"^{name} is not fitted yet; call fit\(data\) first$"):
+        ask(model_class(name)())
+
+
+def test_a_model_that_is_not_fitted_is_copied_and_has_no_other_attributes_but_is_not_saved(tmp_path: Path) -> None:
+    model = copy.deepcopy(model_class("ease")(l2=7.0))
+    assert model.config.l2 == 7
+    assert not hasattr(model, "users")
+    with pytest.raises(AttributeError, match="no attribute 'recomend'"):
+        model.recomend  # noqa: B018
+    with pytest.raises(NotFittedError):
+        model.save(tmp_path / "folder")
+    assert not (tmp_path / "folder").exists()
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_what_is_no_data_set_or_no_settings_is_named_by_fit(name: str) -> None:
+    model = model_class(name)()
+    for wrong, kind in ((camps(), "DataFrame"), ((DATA, TEST), "tuple"), (DATA.train, "Interactions")):
+        with pytest.raises(DataError, match=rf"is fitted to a Dataset, and this is a {kind}; Dataset.from_frame"):
+            model.fit(wrong)
+    with pytest.raises(ConfigError, match="settings of a fit are a Fitting, and this is a TrainerConfig"):
+        model.fit(DATA, TrainerConfig())
+
+
+def test_settings_that_there_are_not_are_refused_with_those_that_there_are() -> None:
+    EASE, ALS = model_class("ease"), model_class("als")
+    with pytest.raises(ConfigError, match=r"ease has no setting l3; choose from .*l2, "):
+        EASE(l3=4)
+    with pytest.raises(ConfigError, match="popularity has no setting l2; choose from none"):
+        model_class("popularity")(l2=1)
+    for wrong in ({"l2": 500}, 500, ALS.Config()):
+        with pytest.raises(ConfigError, match="ease takes a EASEConfig or settings by name, and was given"):
+            EASE(wrong)
+    with pytest.raises(ConfigError, match=r"was given EASEConfig\(.*\) and l2$"):
+        EASE(EASE.Config(), l2=3)
+    with pytest.raises(ConfigError, match="'max_epochs': 3} is no TrainerConfig"):
+        Fitting({"max_epochs": 3})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("epochs", [0, -1])
+def test_fewer_than_one_epoch_is_refused(epochs: int) -> None:
+    with pytest.raises(ConfigError, match=f"epochs={epochs} must be at least 1"):
+        Fitting(epochs=epochs)
+
+
+def test_a_device_that_is_not_here_is_refused_and_auto_is_the_best_one() -> None:
+    lightgcn = model_class("lightgcn")
+    for device in ("cuda:99", "foo"):
+        with pytest.raises(DeviceError, match=f"device={device} is not"):
+            lightgcn().fit(DATA, replace(QUICK, device=device))
+    assert lightgcn().fit(DATA, replace(QUICK, device="auto")).epochs
 
 
 def test_an_ensemble_needs_validation_to_learn_its_weights() -> None:

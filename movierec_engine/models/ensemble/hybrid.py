@@ -38,7 +38,7 @@ from movierec_engine.models.ensemble.fusion_weights import (
     learn_weights,
 )
 from movierec_engine.models.ensemble.member_selection import compatible, cross_fitted_values, select_members
-from movierec_engine.models.fitting import Fitting
+from movierec_engine.models.fitting import Fitting, settings_of
 from movierec_engine.models.fold_in.base import Basis, ones
 from movierec_engine.models.fold_in.fused import FusedFoldIn
 from movierec_engine.models.fold_in.linear import LinearFoldIn
@@ -175,7 +175,7 @@ class HybridEnsemble(Recommender):
         Raises ConfigError where there are weights to learn and no validation part, for a metric of no lists, and for
         members that were trained on other interactions.
         """
-        members = self._members(self._named, data, fitting)
+        members = self._members(self._named, data, settings_of(data, fitting))
         if self.config.learn_weights:
             self._learn(members, data.validation)
         else:
@@ -221,7 +221,7 @@ class HybridEnsemble(Recommender):
         """Fuse the members with the weights of a saved ensemble of the same kinds of members."""
         saved = type(self).load(measured)
         names = [member.name for member in saved.members]
-        self.combine(self._members(names, data, fitting), saved.weights)
+        self.combine(self._members(names, data, settings_of(data, fitting)), saved.weights)
         return self
 
     def as_validated(self) -> "Recommender":
@@ -232,13 +232,13 @@ class HybridEnsemble(Recommender):
     def _named(self) -> tuple[str, ...]:
         return self.config.models or STARTERS
 
-    def _members(self, entries: Sequence[str], data: Dataset, fitting: Fitting | None) -> Sequence[Recommender]:
+    def _members(self, entries: Sequence[str], data: Dataset, fitting: Fitting) -> Sequence[Recommender]:
         """The members that `start_from` named, for this fit alone, or else those of the entries, fitted."""
         if self._start:
             require_trained_on(data.train, self._start)
             members, self._start = self._start, ()
             return members
-        quiet = replace(fitting or Fitting(), on_epoch=None, checkpoints=None)
+        quiet = replace(fitting, on_epoch=None, checkpoints=None)
         kinds = [model_class(entry.partition("/")[0]) for entry in entries]
         trainers = [quiet.trainer.for_model(kind.several_workers) for kind in kinds]
         return [

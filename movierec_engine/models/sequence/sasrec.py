@@ -25,7 +25,7 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats
 from movierec_engine.models.cost import FLOPS, DataSize, ModelCost
-from movierec_engine.models.fitting import Fitting
+from movierec_engine.models.fitting import Fitting, settings_of
 from movierec_engine.models.fold_in.prior import check_popularity_weight
 from movierec_engine.models.fold_in.sasrec import BLOCK, SASRecFoldIn
 from movierec_engine.models.gradient import check_loss, check_ranges
@@ -99,6 +99,7 @@ class SASRec(PopularityWeighted, HistoryNetworkRecommender):
     network: SASRecNetwork
 
     def fit(self, data: Dataset, fitting: Fitting | None = None) -> Self:
+        fitting = settings_of(data, fitting)
         if self.config.relative_time == "always" and not data.train.has_times:
             raise ConfigError(
                 "model.relative_time=always needs times, and the data has none, or places in an order in their stead; "
