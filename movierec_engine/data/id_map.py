@@ -1,7 +1,7 @@
 """The only mapping between public ids and matrix indices."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set, ValuesView
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self, TypeGuard
@@ -145,12 +145,14 @@ def _check_texts(ids: Ids) -> None:
         raise DataError(f"the id {str(ids[wrong][0])!r} holds a control character; take it out")
 
 
-def as_ids(values: ArrayLike) -> Ids:
-    """Ids in any container (list, numpy, pandas, polars, Arrow) as int64 or texts; UUIDs become texts.
+def as_ids(values: ArrayLike | Set[Any] | ValuesView[Any] | Iterator[Any]) -> Ids:
+    """Ids in any container (list, set, numpy, pandas, polars, Arrow) as int64 or texts; UUIDs become texts.
 
     No number is rounded or wrapped round. Raises DataError for anything else, such as fractions, missing values, or
     numbers beside texts.
     """
+    if isinstance(values, Set | ValuesView | Iterator):  # which numpy takes for one object
+        values = list(values)
     if isinstance(values, _ARROW):
         values = values.to_numpy(zero_copy_only=False) if isinstance(values, pa.Array) else values.to_numpy()
     given: NDArray[Any] = np.asarray(values)

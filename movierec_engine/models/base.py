@@ -28,7 +28,7 @@ from scipy import sparse
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import OF_ORDER, HistoryValues, Interactions
-from movierec_engine.errors import ConfigError, NotFittedError, StoreError
+from movierec_engine.errors import ConfigError, DataError, NotFittedError, StoreError
 from movierec_engine.models.cost import DataSize, ModelCost, require_fit_memory
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.models.fitting import Epoch, Fitting, settings_of
@@ -187,8 +187,11 @@ class Recommender(ABC):
 
         histories: each person's item ids, or ratings by item, by the person's id or in any order. Ratings count where
         the model learned from them, and an item without one is a like; the order of a list, oldest first, where it
-        learned from that. Items that the model was not fitted to are left out.
+        learned from that. Items that the model was not fitted to are left out. A pandas Series of histories has the
+        people's ids in its index; a Series as one history is its items, as a column of a table is.
         exclude_seen, candidates: as for `recommend`, whose columns these are; without ids user_id counts from 0.
+
+        Raises DataError for what is no history, and for ratings that are no finite numbers.
         """
         like = float(self.history.data.max()) if self.uses_ratings else 1.0
         people, matrix = histories_by_index(histories, self.items, like, self.history_values)
@@ -226,8 +229,13 @@ class Recommender(ABC):
 
         The explanation's items are ids. Raises DataError for an id that the model was not fitted to.
         """
-        row = known_index(user, self.users, "user", "explain_history takes a history")[0]
-        why = self.explain_user(int(row), int(self._item_index(item)[0]))
+        row = known_index(user, self.users, "user", "explain_history takes a history")
+        column = known_index(item, self.items, "item", "leave it out")
+        if len(row) != 1 or len(column) != 1:
+            raise DataError(
+                f"one score is explained, and {len(row)} users and {len(column)} items were given; give one of each"
+            )
+        why = self.explain_user(int(row[0]), int(column[0]))
         return replace(why, items=self.items.ids[why.items])
 
     def score(self, users: ArrayLike, items: ArrayLike | None = None) -> Floats:

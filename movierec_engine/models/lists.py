@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from numbers import Integral
+from reprlib import repr as brief
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,11 @@ from movierec_engine.models.top_k import best_lists, check_scores
 
 Floats = NDArray[np.float32]
 Histories = Mapping[Any, "History"] | Sequence["History"]
-"""By the person's id, or in any order: the items that each person has, or their ratings by item, oldest first."""
+"""By the person's id, which may be the index of a pandas Series, or in any order: the items that each person has, or
+their ratings by item, oldest first."""
 History = Iterable[Any] | Mapping[Any, float]
 
+_LARGEST = float(np.finfo(np.float32).max)
 _BLOCK_BYTES = 8 * 2**20
 """Budget for the scores of one block of people."""
 
@@ -27,6 +30,8 @@ _BLOCK_BYTES = 8 * 2**20
 def known_index(ids: ArrayLike, vocabulary: IdMap, what: str, instead: str) -> NDArray[np.int64]:
     """Indices int64 [n] of one id or several. Raises DataError for an id that is not in the vocabulary."""
     wanted = np.atleast_1d(as_ids(ids))
+    if wanted.ndim > 1:
+        raise DataError(f"{what} ids are one list, and these are of shape {wanted.shape}; flatten them")
     index = vocabulary.index(wanted)
     if (index < 0).any():
         unknown = wanted[index < 0]
@@ -83,11 +88,13 @@ def histories_by_index(
     like: the rating of an item without one. values: what the entries are; places follow the order that is given, the
     oldest first, where an item that is named twice has its last, and times are the same moment for all, in that order.
     Items outside the vocabulary are left out: the model knows nothing of them.
+
+    Raises DataError for what are no histories, one that is no list of items, and ratings that are no finite numbers.
     """
-    by_person = histories if isinstance(histories, Mapping) else dict(enumerate(histories))
+    by_person = _by_person(histories)
     rows, columns, entries = [], [], []
-    for row, history in enumerate(by_person.values()):
-        rated = history if isinstance(history, Mapping) else dict.fromkeys(_newest_last(as_ids(history)), like)  # type: ignore[arg-type]
+    for row, (person, history) in enumerate(by_person.items()):
+        rated = _rated(history, like, person)
         index = items.index(list(rated))
         there = index >= 0
         columns.append(index[there])
@@ -105,6 +112,52 @@ def histories_by_index(
 def rows_in(n_bytes: int, n_scores: int) -> int:
     """Rows of so many scores, float32, that a budget holds; at least one."""
     return max(1, n_bytes // (4 * n_scores))
+
+
+def _by_person(histories: Any) -> Mapping[Any, Any]:
+    """Each person's history by the person's id, which the index of a pandas Series has, or by place from 0."""
+    if isinstance(histories, Mapping):
+        return histories
+    if hasattr(histories, "columns"):
+        raise DataError(
+            "histories go by person, and this is a table; give a history of each, such as pandas' "
+            "frame.groupby('user_id')['movie_id'].agg(list)"
+        )
+    if isinstance(histories, str) or not isinstance(histories, Iterable):
+        raise DataError(f"histories are a list of lists of items, and not {brief(histories)}; write [[318, 296]]")
+    items = getattr(histories, "items", None)
+    if not callable(items):
+        return dict(enumerate(histories))
+    pairs = list(items())
+    if len(by_person := dict(pairs)) < len(pairs):
+        raise DataError("a person stands more than once in the index of the histories; give each person one history")
+    return by_person
+
+
+def _rated(history: Any, like: float, person: Any) -> Mapping[Any, float]:
+    """The rating of each item of a history, in its order; of an item without one that of a like."""
+    if not isinstance(history, Mapping):
+        ids = as_ids(history)
+        if ids.ndim != 1:
+            raise DataError(
+                f"a history is a list of items, and that of {person!r} is {brief(history)}; write [[318, 296]]"
+            )
+        return dict.fromkeys(_newest_last(ids), like)
+    for item, value in history.items():
+        if not _is_finite(value):
+            raise DataError(
+                f"the rating of item {item!r} in the history of {person!r} is {brief(value)}; give a finite number, "
+                "or a list of items without ratings"
+            )
+    return history
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether a value is a finite float32."""
+    try:
+        return abs(float(value)) <= _LARGEST
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def _newest_last(ids: Ids) -> list[Any]:

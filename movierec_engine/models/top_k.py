@@ -20,8 +20,9 @@ def check_scores(scores: Floats) -> None:
     """Raises MovierecError for NaN and +inf in scores [n, n_items]."""
     if not (scores.max(axis=1) < np.inf).all():  # NaN is the largest of its row
         raise MovierecError(
-            "the model returned NaN or infinite scores: its training diverged; lower trainer.learning_rate "
-            "or set trainer.grad_clip, and train it again"
+            "the model returned NaN or infinite scores, as after ratings that are too large, or a training by gradient "
+            "that diverged; scale the ratings, or lower trainer.learning_rate or set trainer.grad_clip, and train it "
+            "again"
         )
 
 

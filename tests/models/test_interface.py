@@ -186,12 +186,46 @@ def test_settings_are_given_by_name_or_as_a_config() -> None:
         (lambda model: model.similar_items([5]), "item 5: not among"),
         (lambda model: model.explain("u01", 5), "item 5: not among"),
         (lambda model: model.score("u01", [10, 5]), "item 5: not among"),
+        (lambda model: model.explain(["u01", "u02"], 10), "2 users and 1 items were given; give one of each"),
+        (lambda model: model.explain("u01", [10, 20]), "1 users and 2 items were given; give one of each"),
+        (lambda model: model.recommend([["u01", "u02"]]), r"user ids are one list, and these are of shape \(1, 2\)"),
+        (lambda model: model.similar_items(np.array([[10], [20]])), r"item ids are one list, .* \(2, 1\); flatten"),
+        (lambda model: model.recommend_for([10, 30]), r"that of 0 is 10; write \[\[318, 296\]\]"),
+        (lambda model: model.recommend_for({"ann": 10}), "a history is a list of items, and that of 'ann' is 10"),
+        (lambda model: model.recommend_for({"ann": "10"}), "a history is a list of items, and that of 'ann' is '10'"),
+        (lambda model: model.recommend_for("10"), "histories are a list of lists of items, and not '10'"),
+        (lambda model: model.recommend_for(10), "histories are a list of lists of items, and not 10"),
+        (lambda model: model.recommend_for(camps()), "histories go by person, and this is a table; give a history"),
+        (
+            lambda model: model.recommend_for(pd.Series([[10], [30]], index=["ann", "ann"])),
+            "a person stands more than once in the index",
+        ),
     ],
 )
 def test_what_a_model_cannot_answer_is_named(ask: Any, said: str) -> None:
     popularity = model_class("popularity")().fit(DATA)
     with pytest.raises(DataError, match=said):
         ask(popularity)
+
+
+@pytest.mark.parametrize("name", ["popularity", "svd"])
+@pytest.mark.parametrize("value", [float("nan"), -np.inf, 1e39, 10**400, None, pd.NA, "good"])
+def test_a_rating_of_a_history_that_is_no_finite_number_is_named(name: str, value: Any) -> None:
+    model = model_class(name)(**SETTINGS.get(name, {})).fit(DATA)
+    with pytest.raises(DataError, match=r"^the rating of item 30 in the history of 'ann' is .*; give a finite number"):
+        model.recommend_for({"bob": {10: 4}, "ann": {10: 3.5, 30: value}})
+
+
+def test_histories_are_read_from_every_collection_of_items_and_from_a_series_by_its_index() -> None:
+    model = model_class("ease")().fit(DATA)
+    by_list = lists(model.recommend_for({"ann": [10, 30], "bob": [50]}, k=N_ITEMS))
+    for ann in ((10, 30), {10, 30}, {10: 1, 30: 1}.keys(), (item for item in (10, 30)), map(int, ("10", "30"))):
+        assert lists(model.recommend_for({"ann": ann, "bob": np.array([50])}, k=N_ITEMS)) == by_list
+    for column in (pd.Series([10, 30], index=[7, 4]), pa.array([10, 30])):
+        assert lists(model.recommend_for({"ann": column, "bob": frozenset({50})}, k=N_ITEMS)) == by_list
+    rows = pd.DataFrame({"who": ["bob", "ann", "ann"], "movie_id": [50, 10, 30]})
+    assert lists(model.recommend_for(rows.groupby("who")["movie_id"].agg(list), k=N_ITEMS)) == by_list
+    assert lists(model.recommend({"u01"}, k=3)) == lists(model.recommend("u01", k=3))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
