@@ -165,7 +165,8 @@ def test_members_of_other_widths_or_other_data_are_refused() -> None:
     known = TRAIN.matrix().toarray()
     fewer = interactions_of(np.argwhere(known)[1:], TRAIN.users, TRAIN.items)
     other_items = interactions_of(np.argwhere(known), TRAIN.users, IdMap(np.arange(9) + 1))
-    for elsewhere in (fewer, other_items):
+    swapped = interactions_of(np.argwhere(np.roll(known, 1, axis=1)), TRAIN.users, TRAIN.items)
+    for elsewhere in (fewer, swapped, other_items):
         with pytest.raises(ConfigError, match=r"gmf was trained on other interactions \(\d+\) than these"):
             model.fit(Dataset(elsewhere))
     with pytest.raises(ConfigError, match="the mlp that is given as 'gmf' is no model of this name"):
