@@ -1,13 +1,14 @@
 """gunicorn's threaded worker, made patient: a request takes a thread only once it has arrived.
 
 A client that sends slowly waits in the worker's event loop, where it costs nothing, and is sent away after
-`ARRIVAL_SECONDS`. What gunicorn refuses before the application sees it is answered as JSON instead of HTML. An answer
-that takes too long is a 503. A worker that is told to end says so in /api/ready, goes on answering for a while, and
-then finishes what is in progress.
+`ARRIVAL_SECONDS`. So does one that keeps its connection open after the last answer, for `LINGER_SECONDS`. What gunicorn
+refuses before the application sees it is answered as JSON instead of HTML. An answer that takes too long is a 503. A
+worker that is told to end says so in /api/ready, goes on answering for a while, and then finishes what is in progress.
 
-gunicorn's own threaded worker does none of that: as many slow clients as there are threads stop it from answering, and
-the tests of those four fail with it. The methods that are overridden are no public interface, so pyproject.toml caps
-gunicorn's version; read this file beside `gunicorn/workers/gthread.py` before raising the cap.
+gunicorn's own threaded worker does none of that: as many slow clients as there are threads, or one that does not close
+its connections, stop it from answering, and the tests of those five fail with it. The methods that are overridden are
+no public interface, so pyproject.toml caps gunicorn's version; read this file beside `gunicorn/workers/gthread.py`
+before raising the cap.
 """
 
 import errno
@@ -17,6 +18,7 @@ import secrets
 import selectors
 import socket
 import time
+from concurrent.futures import Future
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -27,6 +29,9 @@ from gunicorn.workers.gthread import ThreadWorker
 
 ARRIVAL_SECONDS = 10.0
 """How long a request may take to arrive, and its answer to be taken by the client."""
+LINGER_SECONDS = 2.0
+"""How long a connection stays open for reading after its last answer: closed at once, bytes that its client still sends
+would be answered by a reset, which takes away what the client has not read of the answer."""
 MOST_HEAD_BYTES = 1 << 16
 MOST_BODY_BYTES = 1 << 20
 """A request whose head or body is larger is handed on as it is; it gets refused."""
@@ -52,6 +57,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self._arriving: dict[Any, tuple[bytearray, float]] = {}  # connection -> its bytes so far, and its deadline
         self._handled: dict[Any, float] = {}  # socket that a thread reads from or writes to -> its deadline
         self._computed: dict[Any, float] = {}  # socket whose answer a thread computes -> its deadline
+        self._lingering: dict[Any, float] = {}  # connection after its last answer -> its deadline
         self._drained_at = float("inf")
 
     def load_wsgi(self) -> None:
@@ -116,6 +122,35 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             self._handled.pop(conn.sock, None)
             self._computed.pop(conn.sock, None)
 
+    def finish_request(self, conn: Any, fs: Future[Any]) -> None:
+        """Called in the event loop when a thread is done with a connection.
+
+        gunicorn's own waits here, in the loop, until the client of a last answer has closed its side.
+        """
+        if self.alive and not fs.cancelled() and fs.exception() is None and fs.result():
+            super().finish_request(conn, fs)
+            return
+        try:
+            conn.sock.setblocking(False)
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:  # the client has left
+            self._close(conn)
+            return
+        self._lingering[conn] = time.monotonic() + LINGER_SECONDS
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_more_than_asked_for, conn))
+
+    def _on_more_than_asked_for(self, conn: Any, client: socket.socket) -> None:
+        """Throw away what a client sends after its last answer, until it closes its side."""
+        try:
+            ended = not client.recv(MOST_HEAD_BYTES)
+        except BlockingIOError:
+            ended = False
+        except OSError:
+            ended = True
+        if ended:
+            del self._lingering[conn]
+            self._close_waiting(conn)
+
     def murder_pending(self) -> None:
         """Called at least every second: send away who takes too long."""
         super().murder_pending()
@@ -123,9 +158,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         for conn, (_, deadline) in list(self._arriving.items()):
             if deadline < now:
                 del self._arriving[conn]
-                self.poller.unregister(conn.sock)
-                self.nr_conns -= 1
-                conn.close()
+                self._close_waiting(conn)
+        for conn, deadline in list(self._lingering.items()):
+            if deadline < now:
+                del self._lingering[conn]
+                self._close_waiting(conn)
         for client, deadline in list(self._handled.items()):
             if deadline < now:
                 self._hang_up(client)
@@ -143,10 +180,16 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def _close_idle(self) -> None:
         """Close the connections that wait for another request, which would hold up the end."""
         while self.keepalived_conns:
-            conn = self.keepalived_conns.popleft()
-            self.poller.unregister(conn.sock)
-            self.nr_conns -= 1
-            conn.close()
+            self._close_waiting(self.keepalived_conns.popleft())
+
+    def _close_waiting(self, conn: Any) -> None:
+        """Close a connection that waits in the event loop."""
+        self.poller.unregister(conn.sock)
+        self._close(conn)
+
+    def _close(self, conn: Any) -> None:
+        self.nr_conns -= 1
+        conn.close()
 
     def _hang_up(self, client: socket.socket) -> None:
         """Let the thread that reads from or writes to a connection find it closed."""

@@ -22,6 +22,7 @@ from ports import free_port
 from waiting import soon
 
 from movierec_engine.api.config import ServingConfig
+from movierec_engine.api.gunicorn_worker import LINGER_SECONDS
 from movierec_engine.api.server import serve, store_to_serve
 from movierec_engine.config import load_serving
 from movierec_engine.errors import ConfigError, MovierecError
@@ -179,6 +180,35 @@ def test_clients_that_send_slowly_hold_up_nobody(one_worker: int) -> None:
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
     for connection in [*idle, *halfway, *bodiless]:
         connection.close()
+
+
+def test_clients_that_keep_a_connection_after_its_last_answer_hold_up_nobody_and_are_sent_away(one_worker: int) -> None:
+    kept = []
+    for _ in range(8):
+        connection = socket.create_connection(("127.0.0.1", one_worker), timeout=60)
+        connection.sendall(b"GET /api/health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        kept.append(connection)
+    since = time.monotonic()
+    for _ in range(20):
+        get(one_worker, "/api/recommend?user_id=1")
+    took = time.monotonic() - since
+    for connection in kept:
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+        assert answer.startswith(b"HTTP/1.1 200"), "and the server closes its side, which it tells by an end"
+
+    def sent_away(connection: socket.socket) -> bool:
+        try:
+            connection.sendall(b"more")
+        except OSError:
+            return True
+        return False
+
+    soon(lambda: all(sent_away(connection) for connection in kept), "the server closes the connections")
+    for connection in kept:
+        connection.close()
+    assert took < 3 * LINGER_SECONDS, "it waits for none of the eight"
 
 
 LOOPBACK = "::1" if socket.has_ipv6 and Path("/proc/net/if_inet6").exists() else "127.0.0.1"
