@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from movierec_engine.feedback.errors import FeedbackError
 from movierec_engine.feedback.events import Exposure
 from movierec_engine.feedback.log import FeedbackLog
+from movierec_engine.feedback.outage import Outage
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,8 @@ class ExposureQueue:
         self._waiting: deque[Exposure] = deque()
         self._changed = threading.Condition()
         self._writer: threading.Thread | None = None
-        self._closing = self._failing = self._full = False
+        self._closing = self._full = False
+        self._outage = Outage()
 
     def put(self, shown: Exposure) -> None:
         """Have an exposure written soon; never waits for the log."""
@@ -81,12 +83,11 @@ class ExposureQueue:
             try:
                 self._feedback.expose(batch)
             except FeedbackError as error:
-                if not self._failing:
+                if self._outage.begins(str(error)):
                     log.error("lists that were shown wait to be noted: %s", error)
-                self._failing = True
                 time.sleep(_RETRY_SECONDS)
                 continue
-            self._failing = False
+            self._outage.ends()
             with self._changed:
                 for _ in range(min(len(batch), len(self._waiting))):
                     self._waiting.popleft()

@@ -7,11 +7,10 @@ meanwhile, which is said to whoever tries.
 """
 
 import logging
-import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -33,6 +32,7 @@ from movierec_engine.feedback import (
 )
 from movierec_engine.feedback.events import Kind
 from movierec_engine.feedback.exposure_queue import ExposureQueue
+from movierec_engine.feedback.outage import Outage
 
 log = logging.getLogger(__name__)
 
@@ -58,14 +58,6 @@ class LogState(NamedTuple):
     message: str | None = None
 
 
-@dataclass
-class _Refusals:
-    """Changes that a log has refused since it last took one."""
-
-    last: FeedbackError
-    count: int = 1
-
-
 class LiveFeedback:
     """One log for each data set, of the store whose indices are served. count: raises counters."""
 
@@ -73,9 +65,9 @@ class LiveFeedback:
         self._places, self._count = logs, count
         self._logs: dict[str, FeedbackLog] = {}
         self._queues: dict[str, ExposureQueue] = {}
-        self._problems: dict[str, tuple[float, str]] = {}  # data set -> until when it is left alone, and why
-        self._refusals: dict[str, _Refusals] = {}
-        self._refusing = threading.Lock()
+        self._left_alone: dict[str, float] = {}  # data set whose log could not be read -> until when
+        self._refused: dict[str, FeedbackError] = {}  # data set whose log refused the last change -> why
+        self._unread, self._refusing = defaultdict[str, Outage](Outage), defaultdict[str, Outage](Outage)
 
     def log(self, data_set: str) -> FeedbackLog:
         known = self._logs.get(data_set)
@@ -89,21 +81,20 @@ class LiveFeedback:
         Where nobody has said anything yet that costs one look at a folder.
         """
         feedback = self.log(data_set)
-        if data_set in self._problems and time.monotonic() < self._problems[data_set][0]:
+        if time.monotonic() < self._left_alone.get(data_set, 0.0):
             return feedback.state_without_log(user_id)
         try:
             state = feedback.state(user_id) if feedback.begun else NOTHING_SAID
         except InvalidFeedback:
             raise
         except FeedbackError as error:
-            if self._problems.get(data_set, (0, ""))[1] != str(error):
+            if self._unread[data_set].begins(str(error)):
                 log.error("lists come without live feedback: %s", error)
             pause = 0.0 if isinstance(error, LogAway) else PAUSE_SECONDS  # that it is away is told without a wait
-            self._problems[data_set] = (time.monotonic() + pause, str(error))
+            self._left_alone[data_set] = time.monotonic() + pause
             return feedback.state_without_log(user_id)
-        if data_set in self._problems:
+        if self._unread[data_set].ends():
             log.info("%s can be read again", feedback.where)
-            self._problems.pop(data_set, None)
         return state
 
     def record(self, data_set: str, events: Sequence[FeedbackEvent]) -> list[Recorded]:
@@ -176,37 +167,30 @@ class LiveFeedback:
             return LogState("busy", "another process holds the feedback log, so nothing is recorded")
         except FeedbackError:
             return LogState("read-only", "the feedback log cannot be written, so nothing is recorded")
-        refusals = self._refusals.get(data_set)
-        if refusals and not isinstance(refusals.last, (LogBusy, LogAway)):  # which would have been told just now
+        refused = self._refused.get(data_set)
+        if refused and not isinstance(refused, (LogBusy, LogAway)):  # which would have been told just now
             said = "the feedback log refused what was last to be recorded, as on a full disk; see the server's log"
             return LogState("read-only", said)
         return LogState("ok")
 
     @contextmanager
     def _changing(self, data_set: str) -> Iterator[None]:
-        """Logs one line when the feedback log starts to refuse writes and one when it accepts them again."""
+        """Logs a line when the feedback log starts to refuse writes and one when it accepts them again."""
         try:
             yield
         except (InvalidFeedback, IdempotencyConflict, UnknownEvent):  # the client's own
             raise
         except FeedbackError as error:
-            with self._refusing:
-                refusals = self._refusals.get(data_set)
-                if refusals:
-                    refusals.last, refusals.count = error, refusals.count + 1
-                else:
-                    self._refusals[data_set] = _Refusals(error)
-            if refusals is None:
-                log.error("feedback is refused, and this is said once: %s", error)
+            self._refused[data_set] = error
+            if self._refusing[data_set].begins(str(error)):
+                log.error("feedback is refused, which is said once a minute at most: %s", error)
             raise
         self._say_it_takes_changes(data_set)
 
     def _say_it_takes_changes(self, data_set: str) -> None:
-        if data_set in self._refusals:
-            with self._refusing:
-                refusals = self._refusals.pop(data_set, None)
-            if refusals:
-                log.info("%s takes feedback again; %d changes were refused", self.log(data_set).where, refusals.count)
+        self._refused.pop(data_set, None)
+        if refused := self._refusing[data_set].ends():
+            log.info("%s takes feedback again; %d changes were refused", self.log(data_set).where, refused)
 
     def _count_undone(self, undone: int) -> int:
         self._count("movierec_feedback_undone_total", undone)

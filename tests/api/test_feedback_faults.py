@@ -195,7 +195,7 @@ def test_a_log_that_refuses_what_is_written_is_told_of_until_it_takes_something_
         assert client.delete("/api/users/7").status_code == 503
         assert client.get("/api/ready").json["feedback"]["status"] == "read-only"
         assert [record.message for record in caplog.records if str(full) in record.message] == [
-            f"feedback is refused, and this is said once: {full}"
+            f"feedback is refused, which is said once a minute at most: {full}"
         ]
     with caplog.at_level("INFO", "movierec_engine"):
         assert client.post("/api/feedback", json=RATING).status_code == 200

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
@@ -93,6 +94,39 @@ def test_a_database_that_is_not_there_is_found_out_at_once_without_its_password(
             ask()
         assert PASSWORD not in str(refused.value)
         assert "\n" not in str(refused.value)
+
+
+@pytest.mark.slow
+def test_a_database_without_a_connection_left_is_told_from_one_that_does_not_answer(server: PostgresServer) -> None:
+    with psycopg.connect(server.url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("CREATE ROLE few LOGIN CONNECTION LIMIT 1")
+        connection.execute("GRANT CREATE ON DATABASE postgres TO few")
+    url = server.url.replace("//movierec:", "//few:")
+    log = PostgresLog(url, "few")
+    said = r"has no connection left \(.*\); raise its max_connections, or run fewer workers$"
+    with psycopg.connect(url.replace("+psycopg", "")), pytest.raises(LogAway, match=said):
+        log.record([rating("a")])
+    log.close()
+
+
+@pytest.mark.slow
+def test_connections_that_many_requests_at_once_have_opened_are_closed_again_but_for_those_in_use(
+    server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "IDLE_SECONDS", 0.5)
+    of_process = connections.Connections(Address.parse(server.url).conninfo, "here", lambda connection: None)
+    with ExitStack() as at_once:
+        opened = [at_once.enter_context(of_process.use()).info.backend_pid for _ in range(5)]
+
+    def still_open() -> int:
+        with of_process.use() as connection:
+            found = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)", [opened]).fetchone()
+            assert found is not None
+            return int(found[0])
+
+    assert still_open() == 5, "kept for the next requests"
+    soon(lambda: still_open() == 1, "one is used, and the others are closed")
+    of_process.close()
 
 
 @pytest.mark.slow

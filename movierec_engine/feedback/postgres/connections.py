@@ -7,7 +7,9 @@ used at once.
 
 import logging
 import os
+import re
 import select
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -24,6 +26,8 @@ LOCK_SECONDS = 1.0
 _CONNECT_SECONDS = 2
 _IDLE = 8
 """Connections that a process keeps open while nobody uses them."""
+IDLE_SECONDS = 60.0
+"""How long it keeps each, for the next wave of requests; a server has few, and others need some."""
 _OPTIONS: dict[str, Any] = {
     "connect_timeout": _CONNECT_SECONDS,
     "application_name": "movierec feedback",
@@ -36,6 +40,8 @@ logging.getLogger("psycopg").addFilter(lambda record: "error ignored" not in rec
 """Its notes on how it left a connection that was given up: the error itself is raised, and told in one sentence."""
 _IS_AWAY = ("08", "57P")
 """SQLSTATEs of a lost connection and of a server that shuts down or starts."""
+_NO_CONNECTION_LEFT = re.compile("too many (clients|connections)|connection slots|no more connections", re.IGNORECASE)
+"""As PostgreSQL and PgBouncer say it; whoever fails to connect gets no SQLSTATE."""
 
 
 class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
@@ -44,6 +50,7 @@ class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
     seconds = ANSWER_SECONDS
     has_log = False
     """Whether the log's tables are known to be there."""
+    idle_since = 0.0
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         try:
@@ -122,9 +129,13 @@ class Connections:
         idle = self._own()
         clean = not connection.closed and connection.pgconn.transaction_status == pq.TransactionStatus.IDLE
         if clean and len(idle) < _IDLE:
+            connection.idle_since = time.monotonic()
             idle.append(connection)
         else:
             connection.close()
+        with suppress(IndexError):  # of another thread that has taken the last one
+            while idle[0].idle_since < time.monotonic() - IDLE_SECONDS:  # those used last are taken first
+                idle.pop(0).close()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -135,6 +146,11 @@ class Connections:
             said = " ".join(str(error).split()) or type(error).__name__
             if isinstance(error, _BUSY):
                 raise LogBusy(f"the feedback log in {self.where} is busy ({said}); try again") from error
+            if _NO_CONNECTION_LEFT.search(said):
+                raise LogAway(
+                    f"the feedback database {self.where} has no connection left ({said}); raise its max_connections, "
+                    "or run fewer workers"
+                ) from error
             lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
             if lost and (error.sqlstate is None or error.sqlstate.startswith(_IS_AWAY)):
                 raise LogAway(

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.feedback.errors import FeedbackError, LogAway
 from movierec_engine.feedback.events import ERASURE_UNKNOWN, UserState
+from movierec_engine.feedback.outage import Outage
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +109,7 @@ class FollowedStates:
         self._cleared = float("-inf")  # when all states were forgotten
         self._contact = float("-inf")
         self._problem: FeedbackError | None = None
+        self._outage = Outage()
         self._follower: threading.Thread | None = None
 
     def _follow_if_needed(self) -> None:
@@ -128,7 +130,7 @@ class FollowedStates:
             try:
                 changes = self._changes(moment)
             except FeedbackError as error:
-                if self._problem is None:
+                if self._outage.begins(str(error)):
                     log.error("lists come by the feedback that was last known: %s", error)
                 self._problem, moment = error, None
                 self._contact = min(self._contact, asked - ABSENT_SECONDS)
@@ -139,6 +141,7 @@ class FollowedStates:
                         self._cleared = time.monotonic()
                 self._take_in(changes.users, changes.erased)
                 self._problem, moment, self._contact = None, changes.moment, asked
+                self._outage.ends()
             self._first_contact.set()
             closed.wait(POLL_SECONDS)
 
