@@ -1,45 +1,45 @@
 """gunicorn's threaded worker, made patient: a request takes a thread only once it has arrived.
 
 A client that sends slowly waits in the worker's event loop, where it costs nothing, and is sent away after
-`ARRIVAL_SECONDS`. So does one that keeps its connection open after the last answer, for `LINGER_SECONDS`. What gunicorn
-refuses before the application sees it is answered as JSON instead of HTML. An answer that takes too long is a 503. A
-worker that is told to end says so in /api/ready, goes on answering for a while, and then finishes what is in progress.
+`ARRIVAL_SECONDS`. So does one that keeps its connection open after the last answer, for `LINGER_SECONDS`; where there
+are too many connections, who has waited longest makes room. What gunicorn refuses before the application sees it is
+answered as JSON instead of HTML. An answer that takes too long is a 503. A worker that is told to end says so in
+/api/ready, goes on answering for a while, and then finishes what is in progress.
 
-gunicorn's own threaded worker does none of that: as many slow clients as there are threads, or one that does not close
-its connections, stop it from answering, and the tests of those five fail with it. The methods that are overridden are
-no public interface, so pyproject.toml caps gunicorn's version; read this file beside `gunicorn/workers/gthread.py`
-before raising the cap.
+gunicorn's own threaded worker does none of that: as many slow clients as there are threads, one that does not close its
+connections, or as many idle ones as a worker takes stop it from answering, and the tests of those fail with it. The
+methods that are overridden are no public interface, so pyproject.toml caps gunicorn's version; read this file beside
+`gunicorn/workers/gthread.py` before raising the cap.
 """
 
 import errno
 import json
-import re
 import secrets
 import selectors
 import socket
 import time
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
+from itertools import islice
+from operator import itemgetter
 from typing import Any
 
+from gunicorn.http import get_parser
 from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
 from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import ThreadWorker
+
+from movierec_engine.api.arrival import MOST_HEAD_BYTES, Arrival
 
 ARRIVAL_SECONDS = 10.0
 """How long a request may take to arrive, and its answer to be taken by the client."""
 LINGER_SECONDS = 2.0
 """How long a connection stays open for reading after its last answer: closed at once, bytes that its client still sends
 would be answered by a reset, which takes away what the client has not read of the answer."""
-MOST_HEAD_BYTES = 1 << 16
-MOST_BODY_BYTES = 1 << 20
-"""A request whose head or body is larger is handed on as it is; it gets refused."""
 
 TOO_LONG = "this took too long to answer; ask for less at once, or ask again later"
-
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,10})[ \t]*\r\n", re.IGNORECASE)
-_NOT_WAITED_FOR = re.compile(rb"\r\n(transfer-encoding|expect):", re.IGNORECASE)
 
 
 def patient_worker(drain: float, answer: float) -> type["PatientWorker"]:
@@ -54,7 +54,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._arriving: dict[Any, tuple[bytearray, float]] = {}  # connection -> its bytes so far, and its deadline
+        self._arriving: dict[Any, Arrival] = {}  # by connection, the oldest first
         self._handled: dict[Any, float] = {}  # socket that a thread reads from or writes to -> its deadline
         self._computed: dict[Any, float] = {}  # socket whose answer a thread computes -> its deadline
         self._lingering: dict[Any, float] = {}  # connection after its last answer -> its deadline
@@ -82,9 +82,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def _answer_in_time(self, environ: dict[str, Any], start_response: Any) -> Any:
         """The application's answer, unless the event loop has sent a 503 by now: whoever pops first may send."""
         client = environ["gunicorn.socket"]
-        patience = ARRIVAL_SECONDS if "HTTP_TRANSFER_ENCODING" in environ else self.answer_seconds
         self._handled.pop(client, None)
-        self._computed[client] = time.monotonic() + patience
+        self._computed[client] = time.monotonic() + self.answer_seconds
         answer = self._application(environ, start_response)
         if self._computed.pop(client, None) is None:
             raise BrokenPipeError(errno.EPIPE, "its client has been answered 503")
@@ -93,26 +92,44 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def enqueue_req(self, conn: Any) -> None:
         """Called in the event loop when a connection is new or has something to read."""
-        buffer, deadline = self._arriving.pop(conn, (bytearray(), time.monotonic() + ARRIVAL_SECONDS))
-        try:
-            part = conn.sock.recv(MOST_HEAD_BYTES)
-            buffer += part
-            ended = not part
-        except BlockingIOError:
-            ended = False
-        except OSError:
-            ended = True
-        if ended or has_arrived(buffer):
-            conn.init()
-            conn.parser.unreader.unread(bytes(buffer))
-            super().enqueue_req(conn)
+        self._await_request(conn)
+
+    def _await_request(self, conn: Any, begun: bytes = b"") -> None:
+        arrival = Arrival(begun, time.monotonic() + ARRIVAL_SECONDS)
+        if self._receive(conn, arrival):
+            self._hand_on(conn, arrival)
         else:
-            self._arriving[conn] = (buffer, deadline)
+            self._arriving[conn] = arrival
             self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_more, conn))
 
     def _on_more(self, conn: Any, client: socket.socket) -> None:
-        self.poller.unregister(client)
-        self.enqueue_req(conn)
+        arrival = self._arriving[conn]
+        if self._receive(conn, arrival):
+            del self._arriving[conn]
+            self.poller.unregister(client)
+            self._hand_on(conn, arrival)
+
+    def _receive(self, conn: Any, arrival: Arrival) -> bool:
+        """Take in what is there of a request; whether nothing more is waited for."""
+        try:
+            part = conn.sock.recv(MOST_HEAD_BYTES)
+        except BlockingIOError:
+            part = None
+        except OSError:
+            part = b""
+        arrival.add(part or b"")
+        if part == b"" or not arrival.is_waited_for:
+            return True
+        if arrival.asks_whether_to_go_on():
+            with suppress(OSError):  # the client has left, which reading will tell
+                conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return False
+
+    def _hand_on(self, conn: Any, arrival: Arrival) -> None:
+        """Let a thread answer, which reads what has arrived and never waits for the client."""
+        conn.init()
+        conn.parser = get_parser(self.cfg, [bytes(arrival.bytes)], conn.client)
+        super().enqueue_req(conn)
 
     def handle(self, conn: Any) -> Any:
         self._handled[conn.sock] = time.monotonic() + ARRIVAL_SECONDS
@@ -127,8 +144,14 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
         gunicorn's own waits here, in the loop, until the client of a last answer has closed its side.
         """
-        if self.alive and not fs.cancelled() and fs.exception() is None and fs.result():
-            super().finish_request(conn, fs)
+        whole = conn.parser.unreader.iter is not None  # else the rest, still to come, would be taken for a request
+        if self.alive and whole and not fs.cancelled() and fs.exception() is None and fs.result():
+            next_one = conn.parser.unreader.take_buffered()
+            if next_one:
+                conn.sock.setblocking(False)
+                self._await_request(conn, next_one)
+            else:
+                super().finish_request(conn, fs)
             return
         try:
             conn.sock.setblocking(False)
@@ -155,8 +178,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         """Called at least every second: send away who takes too long."""
         super().murder_pending()
         now = time.monotonic()
-        for conn, (_, deadline) in list(self._arriving.items()):
-            if deadline < now:
+        for conn, arrival in list(self._arriving.items()):
+            if arrival.deadline < now:
                 del self._arriving[conn]
                 self._close_waiting(conn)
         for conn, deadline in list(self._lingering.items()):
@@ -171,6 +194,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
                 self.log.warning("an answer took more than its %g s; its client was answered 503", self.answer_seconds)
                 self._send_error(client, HTTPStatus.SERVICE_UNAVAILABLE, TOO_LONG)
                 self._hang_up(client)
+        if self.nr_conns >= self.worker_connections:
+            self._close_the_next_to_be_sent_away()
         if now >= self._drained_at:
             self._drained_at = float("inf")
             self.alive = False
@@ -181,6 +206,18 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         """Close the connections that wait for another request, which would hold up the end."""
         while self.keepalived_conns:
             self._close_waiting(self.keepalived_conns.popleft())
+
+    def _close_the_next_to_be_sent_away(self) -> None:
+        """Make room for who comes: as many idle connections as a worker takes would keep everybody else out."""
+        waiting = [(arrival.deadline, conn) for conn, arrival in islice(self._arriving.items(), 1)]
+        waiting += [(deadline, conn) for conn, deadline in islice(self._lingering.items(), 1)]
+        waiting += [(conn.timeout, conn) for conn in islice(self.keepalived_conns, 1)]
+        if not waiting:
+            return
+        _, conn = min(waiting, key=itemgetter(0))
+        if self._arriving.pop(conn, None) is None and self._lingering.pop(conn, None) is None:
+            self.keepalived_conns.popleft()
+        self._close_waiting(conn)
 
     def _close_waiting(self, conn: Any) -> None:
         """Close a connection that waits in the event loop."""
@@ -221,17 +258,3 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             write_nonblock(client, (head + body).encode("ascii"))
         except OSError:
             self.log.debug("the client left before its error was sent")
-
-
-def has_arrived(buffer: bytes | bytearray) -> bool:
-    """True if these bytes hold a whole request, or one that must not be waited for."""
-    end = buffer.find(b"\r\n\r\n")
-    if end < 0:
-        return len(buffer) > MOST_HEAD_BYTES
-    head = buffer[: end + 2]
-    if _NOT_WAITED_FOR.search(head):
-        return True
-    length = _LENGTH.search(head)
-    if length is None or int(length[1]) > MOST_BODY_BYTES:
-        return True
-    return len(buffer) >= end + 4 + int(length[1])

@@ -22,7 +22,7 @@ from ports import free_port
 from waiting import soon
 
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.api.gunicorn_worker import LINGER_SECONDS
+from movierec_engine.api.gunicorn_worker import ARRIVAL_SECONDS, LINGER_SECONDS
 from movierec_engine.api.server import serve, store_to_serve
 from movierec_engine.config import load_serving
 from movierec_engine.errors import ConfigError, MovierecError
@@ -64,10 +64,14 @@ def exchange(port: int, request: bytes) -> bytes:
     """Everything that the server answers to bytes that a well-behaved client would not send."""
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(request)
-        answer = b""
-        while not answer.rstrip().endswith(b"}") and (part := connection.recv(65536)):
-            answer += part
-        return answer
+        return answer_on(connection)
+
+
+def answer_on(connection: socket.socket) -> bytes:
+    answer = b""
+    while not answer.rstrip().endswith(b"}") and (part := connection.recv(65536)):
+        answer += part
+    return answer
 
 
 @contextmanager
@@ -180,6 +184,95 @@ def test_clients_that_send_slowly_hold_up_nobody(one_worker: int) -> None:
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
     for connection in [*idle, *halfway, *bodiless]:
         connection.close()
+
+
+POST = b"POST /api/recommend HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        POST + b"Content-Length: 50000000\r\n\r\n{",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\n",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n5;" + b"a" * 2000,
+        POST + b"Content-Length: 14\r\nExpect: 100-continue\r\n\r\n",
+        b"GET /api/health HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n",
+        b"GET /" + b"a" * 70000,
+    ],
+)
+def test_a_thread_waits_for_no_rest_of_a_request(one_worker: int, begun: bytes) -> None:
+    rude = [socket.create_connection(("127.0.0.1", one_worker), timeout=60) for _ in range(16)]
+    for connection in rude:
+        connection.sendall(begun)
+    since = time.monotonic()
+    for _ in range(20):
+        get(one_worker, "/api/recommend?user_id=1")
+    took = time.monotonic() - since
+    for connection in rude:
+        connection.close()
+    assert took < ARRIVAL_SECONDS / 2, "what each thread would wait for at least"
+
+
+def test_a_body_in_chunks_or_only_when_asked_for_is_answered(one_worker: int) -> None:
+    body = b'{"user_id": 1}'
+    chunks = b"5;x=y\r\n" + body[:5] + b"\r\n9\r\n" + body[5:] + b"\r\n0\r\nX-Trailer: 1\r\n\r\n"
+    for head, rest in ((b"Transfer-Encoding: chunked\r\n", chunks), (b"Content-Length: 14\r\n", body)):
+        with socket.create_connection(("127.0.0.1", one_worker), timeout=60) as connection:
+            for _ in range(2):  # on one connection
+                connection.sendall(POST + head + b"Expect: 100-continue\r\n\r\n")
+                assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+                for at in range(len(rest)):
+                    connection.sendall(rest[at : at + 1])
+                assert answer_on(connection).startswith(b"HTTP/1.1 200")
+
+
+def test_requests_that_come_together_are_answered_in_turn_however_they_are_cut(one_worker: int) -> None:
+    two = (
+        POST
+        + b'Content-Length: 14\r\n\r\n{"user_id": 1}GET /api/movie/10 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
+    )
+    for cut in (len(POST) + 36 + 5, len(two) - 30, len(two) - 2, len(two)):
+        with socket.create_connection(("127.0.0.1", one_worker), timeout=60) as connection:
+            connection.sendall(two[:cut])
+            answer = connection.recv(65536)
+            connection.sendall(two[cut:])
+            while part := connection.recv(65536):
+                answer += part
+        assert answer.count(b"HTTP/1.1 200") == 2
+        assert answer.index(b'"recommendations"') < answer.index(b'"movie"')
+
+
+def test_more_idle_connections_than_a_worker_takes_make_room_for_who_asks(
+    store: ArtifactStore, publish: Publish
+) -> None:
+    publish()
+    port = free_port()
+    program = (
+        "from pathlib import Path; import movierec_engine.api.server as server\n"
+        "from movierec_engine.api.config import ServingConfig\n"
+        "options = server.gunicorn_options\n"
+        "server.gunicorn_options = lambda serving: {**options(serving), 'worker_connections': 20}\n"
+        f"server.serve(Path({str(store.root)!r}), ServingConfig(port={port}, workers=1))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        get(port, "/api/ready")
+        idle = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(40)]
+        for _ in range(20):
+            connection = socket.create_connection(("127.0.0.1", port), timeout=60)
+            idle.append(connection)
+            connection.sendall(b"GET /api/health HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        since = time.monotonic()
+        for _ in range(20):
+            get(port, "/api/recommend?user_id=1")
+        assert time.monotonic() - since < ARRIVAL_SECONDS / 2, "nobody who is idle was waited for"
+        for connection in idle:
+            connection.close()
+    finally:
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+    assert "Traceback" not in errors
 
 
 def test_clients_that_keep_a_connection_after_its_last_answer_hold_up_nobody_and_are_sent_away(one_worker: int) -> None:
