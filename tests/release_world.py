@@ -16,10 +16,12 @@ from movierec_engine.data.ratings import Ratings
 from movierec_engine.data.split import Split
 from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.evaluation.report import LISTS_FILE, VALIDATION_USERS_FILE, EvaluationReport
+from movierec_engine.pipeline.data import raw_ratings_of
 from movierec_engine.release import manual
 from movierec_engine.release.decisions import Decision
 from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.retrieval.masks import serving_mask
+from movierec_engine.retrieval.rated import RatedMovies
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
 from worlds import MOVIES, RATED, USERS, interactions_of, small_index
 
@@ -118,12 +120,12 @@ class World:
             self.index(trained, recall)
         return trained
 
-    def split(self, fingerprint: str) -> Artifact:
-        """The split of RATED, with what it was made from."""
+    def split(self, fingerprint: str, ratings: pa.Table = RATED) -> Artifact:
+        """The split of RATED, with what it was made from: raw ratings, which may be others."""
         users, items = IdMap(np.array(USERS)), IdMap(np.array(MOVIES))
         train, validation, test = (interactions_of(np.array(pairs), users, items) for pairs in PARTS)
         raw_ratings = self.store.publish(
-            Slot("raw_ratings", self.data_set), Ratings(RATED).save, key=fingerprint, fingerprint=""
+            Slot("raw_ratings", self.data_set), Ratings(ratings).save, key=fingerprint, fingerprint=""
         )
         parents = {"raw_ratings": raw_ratings}
         interactions = self.store.publish(
@@ -140,10 +142,11 @@ class World:
 
     def index(self, trained: Artifact, recall: float = 1.0) -> Artifact:
         small = small_index(trained.slot.model)
+        raw_ratings = raw_ratings_of(self.store, self.store.resolve(trained.parents["splits"]))
         facts = replace(small.facts, recall=recall)
         return self.store.publish(
             trained.slot.beside("faiss_index"),
-            replace(small, facts=facts).save,
+            replace(small, facts=facts, rated=RatedMovies.of(Ratings.load(raw_ratings.folder).table)).save,
             key="index",
             fingerprint=trained.fingerprint,
             parents={"trained_model": trained},

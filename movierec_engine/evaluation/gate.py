@@ -35,6 +35,12 @@ class ReleaseConfig:
     """How far a challenger's mean may lie below another's, in units of the metric, if it is not significantly worse."""
     min_recall: float = 0.99
     """Least measured recall of an index that is served; lower it for approximate `retrieval.factory` settings."""
+    min_volume: float = 0.8
+    """Fewest ratings in a model's data, as a multiple of those in the served model's, for the gate to promote it, as a
+    file may have arrived half. 0: any; a person can always promote it."""
+    min_overlap: float = 0.5
+    """Least share of the served model's users, and of its items, that must still be in a model's data for the gate to
+    promote it, as their ids may have been renamed. 0: any."""
     refit: bool = True
     """Whether what is promoted is trained on all interactions before it is served; else the measured version is."""
     min_agreement: float = 0.3
@@ -58,7 +64,7 @@ class ReleaseConfig:
             )
         if self.tolerance < 0:
             raise ConfigError(f"release.tolerance={self.tolerance} must be at least 0")
-        for name in ("min_recall", "min_agreement"):
+        for name in ("min_recall", "min_volume", "min_overlap", "min_agreement"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"release.{name}={getattr(self, name)} must be from 0 to 1")
         if not self.max_refit_cost >= 1:

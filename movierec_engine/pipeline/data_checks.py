@@ -17,7 +17,7 @@ from movierec_engine.evaluation import canaries
 from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.evaluation.drift import DriftConfig
 from movierec_engine.pipeline.data import load_split
-from movierec_engine.pipeline.data_drift import data_drift, served_data
+from movierec_engine.pipeline.data_drift import data_before, data_drift
 from movierec_engine.reporting.numbers import percent
 from movierec_engine.store import Artifact, ArtifactStore, kinds
 
@@ -73,9 +73,7 @@ def data_have_not_drifted(store: ArtifactStore, raw_ratings: Artifact, limits: D
     distances. A first version has nothing to be compared with, and passes.
     """
     name = "data_have_not_drifted"
-    before = served_data(store, raw_ratings.slot.data_set)
-    if before is None or before.key == raw_ratings.key:
-        before = version_before(store, raw_ratings)
+    before = data_before(store, raw_ratings)
     if before is None:
         return Finding(name, True, "the first version; there is none to compare with", {})
     found = data_drift(store, before, raw_ratings)
@@ -86,8 +84,11 @@ def data_have_not_drifted(store: ArtifactStore, raw_ratings: Artifact, limits: D
 
 
 def volume_has_not_jumped(store: ArtifactStore, raw_ratings: Artifact) -> Finding:
-    """There are neither many fewer ratings nor many more than in the version before with other content."""
-    before = version_before(store, raw_ratings)
+    """There are neither many fewer ratings nor many more than in the data that the served model was trained on.
+
+    While nothing is served, or these data are, than in the version before with other content.
+    """
+    before = data_before(store, raw_ratings)
     if before is None:
         return Finding("volume_has_not_jumped", True, "the first version; there is none to compare with", {})
     now, then = raw_ratings.facts["ratings"], before.facts["ratings"]
@@ -162,12 +163,6 @@ def graph_is_train(store: ArtifactStore, interaction_graph: Artifact) -> Finding
     """The edges are the train interactions and no others, weighted by their degrees in train."""
     splits = store.resolve(interaction_graph.parents[kinds.SPLITS])
     return canaries.graph_is_train(InteractionGraph.load(interaction_graph.folder), load_split(splits).train)
-
-
-def version_before(store: ArtifactStore, artifact: Artifact) -> Artifact | None:
-    """The newest older version of the same slot with other content, or None."""
-    older = (one for one in reversed(store.versions(artifact.slot)) if one.version < artifact.version)
-    return next((one for one in older if one.key != artifact.key), None)
 
 
 _KINDS = ("user", "item")

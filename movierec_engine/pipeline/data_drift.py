@@ -1,4 +1,4 @@
-"""Drift of a data set's newer versions from the one that the served model was trained on."""
+"""Drift of a data set's newer versions from the one that the served model was trained on, or from the one before."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +14,19 @@ def served_data(store: ArtifactStore, data_set: str) -> Artifact | None:
         index = store.pointed(SERVING, data_set)
     except StoreError:
         return None
-    return _ancestor(store, index) if index is not None else None
+    return raw_ratings_behind(store, index) if index is not None else None
+
+
+def data_before(store: ArtifactStore, raw_ratings: Artifact) -> Artifact | None:
+    """The raw ratings that a version is compared with: the served model's, or without other ones the version before."""
+    served = served_data(store, raw_ratings.slot.data_set)
+    return served if served and served.key != raw_ratings.key else version_before(store, raw_ratings)
+
+
+def version_before(store: ArtifactStore, artifact: Artifact) -> Artifact | None:
+    """The newest older version of the same slot with other content, or None."""
+    older = (one for one in reversed(store.versions(artifact.slot)) if one.version < artifact.version)
+    return next((one for one in older if one.key != artifact.key), None)
 
 
 def data_drift(store: ArtifactStore, then: Artifact, now: Artifact) -> list[Drift]:
@@ -29,13 +41,14 @@ def _drifts(then: Path, now: Path, movies: Path | None) -> tuple[Drift, ...]:
     return tuple(drifts(then, now, movies))
 
 
-def _ancestor(store: ArtifactStore, artifact: Artifact) -> Artifact | None:
+def raw_ratings_behind(store: ArtifactStore, artifact: Artifact) -> Artifact | None:
+    """The raw ratings that an artifact was made from, through its parents; None if they are gone."""
     for reference in artifact.parents.values():
         try:
             parent = store.resolve(reference)
         except StoreError:
             continue
-        found = parent if parent.slot.kind == kinds.RAW_RATINGS else _ancestor(store, parent)
+        found = parent if parent.slot.kind == kinds.RAW_RATINGS else raw_ratings_behind(store, parent)
         if found is not None:
             return found
     return None

@@ -14,6 +14,7 @@ from movierec_engine.pipeline.data import (
     split_interactions,
     warn_of_lacking_titles,
 )
+from movierec_engine.pipeline.data_fall import warn_of_fallen_data
 from movierec_engine.pipeline.evaluation import evaluate_model
 from movierec_engine.pipeline.index import build_faiss_index, index_key
 from movierec_engine.pipeline.members import find_members, model_slot
@@ -54,6 +55,7 @@ def run(
 ) -> dict[str, Artifact]:
     """Prepare the data, train, evaluate and index one model; the artifacts by kind."""
     made = prepare(store, settings.data, origin, feedback=FeedbackLogs(store.root, settings.feedback.url))
+    warn_of_fallen_data(store, made[kinds.RAW_RATINGS], settings.release)
     made[kinds.TRAINED_MODEL] = train_model(
         store, settings, made[kinds.SPLITS], made[kinds.INTERACTION_GRAPH], tracker, origin
     )

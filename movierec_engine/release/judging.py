@@ -6,7 +6,8 @@ The rule, on validation, never on test, by `evaluation/gate.py`:
    with the lists that were evaluated (where its search is exact) and with nothing that its user has rated, and whose
    model passed the newest leak canaries it was put to may be served. Else the challenger is refused. It is looked at
    anew each time, whatever a run's checks said.
-2. A pinned champion stays. So does any champion when the challenger was rolled back from: a person has to promote it.
+2. A pinned champion stays. So does any champion when the challenger was rolled back from, or when its data have fallen
+   against the champion's (`release.min_volume`, `release.min_overlap`): a person has to promote it.
 3. The challenger must be at least as good as each baseline of `release.above` that was measured on the same data.
 4. It must be at least as good as the champion, on the same users. Where the data has changed since (the fingerprints
    differ), the champion's numbers are of other users and say nothing, so its successor stands in for it: the newest
@@ -35,6 +36,8 @@ from movierec_engine.evaluation.gate import ReleaseConfig, weigh
 from movierec_engine.evaluation.metrics import less_is_better
 from movierec_engine.evaluation.report import EvaluationReport
 from movierec_engine.pipeline import model_checks
+from movierec_engine.pipeline.data_drift import raw_ratings_behind
+from movierec_engine.pipeline.data_fall import data_fall
 from movierec_engine.pipeline.members import TRIAL_OF
 from movierec_engine.pipeline.reports import Measured, users_of
 from movierec_engine.release.checks import ReleaseCheck, checks_of, damage_of
@@ -240,7 +243,7 @@ def _judge(
     stays = f"{champion.name} stays" if champion.reference else "nothing is promoted"
     if failed := next((check for check in checks if not check.passed), None):
         return REFUSED, f"{stays}: {challenger} failed {failed.name}: {failed.sentence}"
-    if why := _held(store, model, champion):
+    if why := _held(store, model, champion, config):
         return KEPT, f"{stays}: {why}"
     if champion.model == model:
         return PROMOTED, f"{challenger} is served from another index of the same model"
@@ -254,13 +257,26 @@ def _judge(
     return PROMOTED, f"{challenger} is promoted: {'; '.join(reason for reason in reasons if reason)}"
 
 
-def _held(store: ArtifactStore, model: Artifact, champion: Champion) -> str:
+def fall_of(store: ArtifactStore, model: Artifact, champion: Champion, config: ReleaseConfig) -> str:
+    """Fall of a model's data against the champion's, in words; "" within the limits, or if either are gone."""
+    if champion.model is None or champion.damage:
+        return ""
+    then, now = (raw_ratings_behind(store, one) for one in (champion.model, model))
+    return data_fall(then, now, config) if then and now else ""
+
+
+def _held(store: ArtifactStore, model: Artifact, champion: Champion, config: ReleaseConfig) -> str:
     """The reason why the champion stays whatever the challenger is worth, or ""."""
     pin = pin_of(store, model.slot.data_set)
     if pin and not champion.damage:
         return f"it is {pinned_since(pin)}; unpin it first"
     if champion.model != model and key_of(model.reference) in rolled_back_from(store, model.slot.data_set):
         return f"{named(model.reference)} was rolled back from, so that only a person can promote it again"
+    if fall := fall_of(store, model, champion, config):
+        return (
+            f"the challenger's data have fallen against the champion's: {fall}; see whether they are whole; "
+            f"`movierec models promote {model.slot.model}` serves it all the same"
+        )
     return ""
 
 

@@ -25,6 +25,7 @@ from movierec_engine.release.judging import (
     Champion,
     answers_for,
     champion_of,
+    fall_of,
     named,
     newest_index,
     weighed_into,
@@ -118,6 +119,8 @@ def promote(
         }
         compared = weighed_into(evidence, store, model, champion, config, config.metric or metric)
         lost = [f"next to {row['name']} it {row['sentence']}" for row in compared if not row["passed"]]
+        if fall := fall_of(store, model, champion, config):
+            lost.append(f"its data have fallen: {fall}")
         form = ", refitted on all interactions" if is_refitted(answers) else ""
         sentence = f"{named(index.reference)} is promoted by hand{form}"
         sentence += f", though {'; '.join(lost)}" if lost else ""
