@@ -48,7 +48,7 @@ def one_sentence_errors() -> Iterator[None]:
     `head`, ends the command quietly. With HYDRA_FULL_ERROR=1 in the environment the stack trace is shown instead.
     """
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    ended_by = [signal.SIGINT]
+    ended_by: list[signal.Signals] = []
     try:
         with _interrupted_by(ended_by):
             yield
@@ -83,14 +83,15 @@ def one_sentence_errors() -> Iterator[None]:
     except (KeyboardInterrupt, click.Abort):
         with suppress(OSError):  # the terminal may be closed
             errors.print("stopped")
-        sys.exit(128 + ended_by[-1])
+        sys.exit(128 + (ended_by or [signal.SIGINT])[-1])
 
 
 @contextmanager
 def _interrupted_by(ended_by: list[signal.Signals]) -> Iterator[None]:
     """In the body the signals of `kill`, systemd, containers and closed terminals interrupt as Ctrl-C does, once.
 
-    ended_by: takes the one that came. What is handled otherwise, or is ignored as below `nohup`, stays so.
+    An error after an interrupt counts as the interrupt: libraries that it reaches, as DuckDB, raise one of their own.
+    ended_by: takes what came. What is handled otherwise, or is ignored as below `nohup`, stays so.
     """
     process = os.getpid()
     heeded: list[signal.Signals] = []
@@ -104,14 +105,28 @@ def _interrupted_by(ended_by: list[signal.Signals]) -> Iterator[None]:
         ended_by.append(signal.Signals(number))
         raise KeyboardInterrupt
 
+    def ctrl_c(number: int, frame: object) -> None:
+        ended_by.append(signal.SIGINT)
+        raise KeyboardInterrupt
+
+    heeds_ctrl_c = False
     if threading.current_thread() is threading.main_thread():  # which alone may handle signals
         heeded = [one for one in _ENDING_SIGNALS if signal.getsignal(one) == signal.SIG_DFL]
+        heeds_ctrl_c = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     for one in heeded:
         signal.signal(one, interrupt)
+    if heeds_ctrl_c:
+        signal.signal(signal.SIGINT, ctrl_c)
     try:
         yield
+    except Exception as error:
+        if ended_by:
+            raise KeyboardInterrupt from error
+        raise
     finally:
-        if len(ended_by) == 1:
+        if heeds_ctrl_c:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if not set(heeded) & set(ended_by):
             for one in heeded:
                 signal.signal(one, signal.SIG_DFL)
 

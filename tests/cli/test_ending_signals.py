@@ -10,6 +10,7 @@ import pytest
 
 PROGRAM = """
 import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 for number in [signal.SIGTERM] if sys.argv[1:] == ["nohup"] else [signal.SIGTERM, signal.SIGHUP]:
     signal.signal(number, signal.SIG_DFL)  # tests may run below nohup, or beside code that holds signals back
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
@@ -21,12 +22,19 @@ with one_sentence_errors():
     if sys.argv[1:] == ["fork"] and os.fork():
         time.sleep(60)  # the fork says that it has begun: a signal in the middle of forking is lost
     print("begun", flush=True)
-    time.sleep(60)
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        if sys.argv[1:] == ["library"]:
+            raise RuntimeError("Query interrupted")
+        raise
 """
 
 
 def started(folder: Path, how: str = "") -> subprocess.Popen[str]:
-    """A command that has begun to write below a folder for temporary files. how: nothing, `fork` or `nohup`."""
+    """A command that has begun to write below a folder for temporary files. how: nothing, `fork`, `nohup` or
+    `library`, which answers an interrupt with an error of its own.
+    """
     process = subprocess.Popen(
         [*(["nohup"] if how == "nohup" else []), sys.executable, "-c", PROGRAM, how],
         env={"PYTHONPATH": ":".join(filter(None, sys.path)), "PATH": "/usr/bin:/bin", "TMPDIR": str(folder)},
@@ -48,6 +56,15 @@ def test_a_signal_ends_a_command_as_ctrl_c_does(number: signal.Signals, tmp_path
     process.send_signal(number)  # as a shell does beside the terminal
     _, said = process.communicate(timeout=30)
     assert (process.returncode, said.replace("nohup: ignoring input\n", "")) == (128 + number, "stopped\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_error_that_a_library_makes_of_an_interrupt_is_one(number: signal.Signals, tmp_path: Path) -> None:
+    process = started(tmp_path, "library")
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (128 + number, "stopped\n")
     assert list(tmp_path.iterdir()) == []
 
 
