@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from movierec_engine.errors import DataError
+from movierec_engine.data.table_file import sql_text
+from movierec_engine.errors import ConfigError, DataError
 
 UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 _DAYS = (
@@ -59,7 +60,7 @@ class TimeForm:
             zone, plain = f"epoch_us(TRY_CAST({with_colon} AS TIMESTAMPTZ))", f"epoch_us(TRY_CAST({text} AS TIMESTAMP))"
             moment = f"CASE WHEN {zoned} THEN {zone} ELSE {plain} END"
         else:
-            moment = f"epoch_us(try_strptime({text}, '{self.written}'))"
+            moment = f"epoch_us(try_strptime({text}, {sql_text(self.written)}))"
         return f"CASE WHEN {moment} >= 0 THEN {moment} END"
 
     def __str__(self) -> str:
@@ -73,12 +74,13 @@ class TimeForm:
 def time_form(texts: Sequence[str], given: str, where: str) -> TimeForm:
     """The form of times, from the first ones of a file; where they differ, the form of most.
 
-    given: `data.format.times`. Raises DataError where several forms fit, and for years of two digits, naming the
-    setting.
+    given: `data.format.times`. Raises ConfigError where it is no format, and DataError where several forms fit and for
+    years of two digits, naming the setting.
     """
     if given in UNITS:
         return _in_unit(given, texts)
     if given:
+        _check_format(given)
         return TimeForm(given, 10**6)
     kinds = [_kind(text) for text in texts]
     if not kinds:
@@ -88,6 +90,23 @@ def time_form(texts: Sequence[str], given: str, where: str) -> TimeForm:
     if most == "number":
         return _of_numbers(like_most, where)
     return TimeForm("iso", 10**6) if most == "iso" else _of_dates(like_most, where)
+
+
+def _check_format(given: str) -> None:
+    """Raises ConfigError for what is neither the name of a form nor a format of strptime."""
+    import duckdb  # a server has none
+
+    try:
+        with duckdb.connect() as database:
+            database.execute("SELECT try_strptime('', $given)", {"given": given})
+        is_format = "%" in given or given == "iso"
+    except duckdb.Error:
+        is_format = False
+    if not is_format:
+        raise ConfigError(
+            f"data.format.times={given} is no format of times; choose {', '.join(UNITS)} or a format such as "
+            "'%d/%m/%Y %H:%M'"
+        )
 
 
 def _kind(text: str) -> str:

@@ -11,7 +11,7 @@ from own_files import TOLD, Read, rows
 
 from movierec_engine.data.config import DataConfig, FileFormat
 from movierec_engine.data.readers import read_ratings
-from movierec_engine.errors import DataError
+from movierec_engine.errors import ConfigError, DataError
 
 # --- times
 
@@ -74,6 +74,17 @@ def test_years_of_two_digits_are_refused_with_a_setting_that_reads_them(
     with pytest.raises(DataError, match=f"has a year of two digits; .*'data.format.times=\"{re.escape(form)}\"'$"):
         read(content)
     assert read(content, format=FileFormat(times=form)).table["timestamp"].to_pylist() == [seconds]
+
+
+@pytest.mark.parametrize("times", ["%Q", "%", "second"])
+def test_what_is_no_format_of_times_is_a_wrong_setting_and_no_fault_of_the_file(read: Read, times: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^data\.format\.times={times} is no format of times; choose seconds, "):
+        read("user;item;time\n1;2;2021-01-24\n", format=FileFormat(times=times))
+
+
+def test_a_format_of_times_may_hold_quotes(read: Read) -> None:
+    made = read("user;item;time\n1;2;24. Jan '21\n", format=FileFormat(times="%d. %b '%y"))
+    assert made.table["timestamp"].to_pylist() == [1611446400]
 
 
 def test_times_of_no_known_form_are_refused_with_an_example(read: Read) -> None:
