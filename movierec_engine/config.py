@@ -272,13 +272,18 @@ def typed_settings(composed: DictConfig, overrides: list[str]) -> Settings:
         model_name=name,
         model=typed(model_class(name).Config, model, "model"),
         **groups,
-        paths=typed(PathsConfig, values.pop("paths", {}), "paths"),
+        paths=typed(PathsConfig, _given(values.pop("paths", {})), "paths"),
         device=device,
         seed=seed,
         experiment_name=str(values.pop("experiment_name")),
         run_name=str(values.pop("run_name") or f"{name}-{device}-{seed}"),
         overrides=list(overrides),
     )
+
+
+def _given(paths: Any) -> Any:
+    """The folders without those that are empty: an empty environment variable is as one that is not set."""
+    return {name: folder for name, folder in paths.items() if folder} if isinstance(paths, dict) else paths
 
 
 def typed(kind: type[T], values: Any, where: str) -> T:
@@ -328,7 +333,7 @@ def explain(error: BaseException, overrides: list[str]) -> str:
         known = known_keys(groups)
         for key in keys:
             if key not in known and not key.startswith("hydra"):
-                return f"{key} is not a setting{nearest(key, known)}"
+                return f"{key} is not a setting{nearest(key, _without_groups(known))}"
     return " ".join(str(error).split())
 
 
@@ -341,6 +346,12 @@ def _choices(group: str) -> list[str]:
 def known_keys(groups: Sequence[str] = ()) -> list[str]:
     """Every setting's dotted name, under the given choices of groups such as `model=ncf`, and the groups' own names."""
     return _leaves(OmegaConf.to_container(_composed(groups), resolve=False), "")
+
+
+def _without_groups(names: Sequence[str]) -> list[str]:
+    """The settings among dotted names, without the groups that they are in."""
+    groups = {name.rpartition(".")[0] for name in names}
+    return [name for name in names if name not in groups]
 
 
 def _without_credentials(value: Any) -> Any:

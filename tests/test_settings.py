@@ -75,6 +75,14 @@ def test_every_setting_of_the_automation_is_explained() -> None:
     assert [setting.key for setting in settings_of(AutomationConfig, "automation") if not setting.meaning] == []
 
 
+def test_an_empty_variable_is_as_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOVIEREC_ARTIFACTS", "")
+    monkeypatch.setenv("MOVIEREC_CHECKPOINTS", "")
+    assert load_settings(["device=cpu"]).paths == PathsConfig()
+    monkeypatch.setenv("MOVIEREC_ARTIFACTS", "store")
+    assert load_settings(["device=cpu"]).paths == PathsConfig(artifacts="store")
+
+
 def test_threads_compose_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hydra keeps what it composes in one place of the process."""
     kept, compose = [], config.compose

@@ -16,7 +16,15 @@ from movierec_engine.cli.comparison_tables import report_table
 from movierec_engine.cli.console import exit_code, log_to_console, print_error
 from movierec_engine.cli.study_tables import sweep_table
 from movierec_engine.cli.tables import Format, print_line, print_tables
-from movierec_engine.config import Settings, completed, config_dir, explain, offer_outside_models, typed_settings
+from movierec_engine.config import (
+    PathsConfig,
+    Settings,
+    completed,
+    config_dir,
+    explain,
+    offer_outside_models,
+    typed_settings,
+)
 from movierec_engine.errors import ConfigError, MissingExtraError, MovierecError
 from movierec_engine.evaluation.report import REPORT_FILE, EvaluationReport
 from movierec_engine.feedback.config import URL_VARIABLE
@@ -103,7 +111,7 @@ def _told(error: BaseException, arguments: Sequence[str]) -> MovierecError:
 
 def _hosts_folder(artifacts: str) -> str:
     """The folder on this host of what is no artifact, such as Hydra's own files; of a store in a folder, that."""
-    return str(local_root()) if is_url(artifacts) else artifacts
+    return str(local_root()) if is_url(artifacts) else artifacts or PathsConfig.artifacts
 
 
 def url_in_environment(arguments: Sequence[str]) -> list[str]:

@@ -237,7 +237,8 @@ class DataConfig:
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise ConfigError(f"{name}={value} is not known; choose one of {', '.join(choices)}")
+        told = " or leave it empty" if "" in choices else ""
+        raise ConfigError(f"{name}={value} is not known; choose one of {', '.join(filter(None, choices))}{told}")
 
 
 def data_set_name(text: str) -> str:

@@ -35,7 +35,7 @@ def data_fall(then: Artifact, now: Artifact, config: ReleaseConfig) -> str:
 
 
 def warn_of_fallen_data(store: ArtifactStore, raw_ratings: Artifact, config: ReleaseConfig) -> None:
-    """Log a warning where data have fallen against those of the served model; while none is, against the version before."""
+    """Log a warning where data have fallen against the served model's; while none is, against the version before."""
     served = served_data(store, raw_ratings.slot.data_set)
     before = served or version_before(store, raw_ratings)
     if before is None or not (fall := data_fall(before, raw_ratings, config)):

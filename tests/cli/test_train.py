@@ -258,6 +258,11 @@ def test_presplit_files_are_ranked_against_their_own_negatives(tmp_path: Path, c
         (["trainer.batch_size=-1"], "trainer.batch_size=-1 must be at least 1"),
         (["model.num_layers=two"], "model.num_layers='two' must be a whole number"),
         (["model.embeding_dim=5"], "model.embeding_dim is not a setting; did you mean model.embedding_dim?"),
+        (["evaluation.ks=[5]"], "evaluation.ks is not a setting; did you mean evaluation.k_values?"),
+        (
+            ["data.format.encoding=utf-99"],
+            "data.format.encoding=utf-99 is not known; choose one of utf-8, utf-16, latin-1, cp1252 or leave it empty",
+        ),
         (["data=custom"], "data.ratings_file is not set; add data.ratings_file=..."),
         (["data.dir=["], "override 'data.dir=[' is not in Hydra's syntax"),
         (["evaluation.k_values=5"], "evaluation.k_values=5 must be a list such as [5,10,20]"),
