@@ -173,7 +173,7 @@ def open_ratings(
         optional = role in ("rating", "timestamp") and (usual or not name or may_lack_ratings)
         if not found[role] or found[role] not in file.columns:
             if not optional:
-                raise DataError(f"{_missing(file, role, name)}{_for_titles(file, role)}")
+                raise DataError(f"{_missing(file, role, name)}{_for_titles(file, role) if usual else ''}")
             found[role] = ""
     used = [name for name in found.values() if name]
     _refuse_lacking(file, used)

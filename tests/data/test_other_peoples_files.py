@@ -493,3 +493,9 @@ def test_a_table_written_in_any_dialect_is_read_back(
     numbers = all(user == "0" or (user.isascii() and user.isdecimal() and user[0] != "0") for user in users)
     kind = int if numbers else str
     assert rows(read) == sorted((kind(user), *rest) for user, *rest in table)
+
+
+def test_a_column_of_users_that_was_named_wrongly_makes_no_file_of_titles(read: Read) -> None:
+    content = "listener,track,plays\n1,2,3\n"
+    with pytest.raises(DataError, match=r"column 'listner' is missing .*; set data\.columns\.user$"):
+        read(content, columns=ColumnNames(user="listner", item="track", rating="plays"))
