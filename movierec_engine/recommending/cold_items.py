@@ -21,7 +21,7 @@ were trained without: benchmarks/results/cold_items.md. numpy, scipy and pyarrow
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -50,13 +50,13 @@ NEAREST = 20
 MOVIES_FILE = "cold_items.parquet"
 ARRAYS_FILE = "cold_items.npz"
 
-_BLOCK = 256
+_CELLS = 1 << 20
+"""Pairs of movies that are compared at once: 8 MiB for each of the few arrays over them."""
 _ARRAYS = ("neighbours", "weights", "nearest", "nearness", "counts")
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int32]
 T = TypeVar("T")
-_Alike = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +84,17 @@ class Content:
 
     def take(self, rows: NDArray[np.integer[Any]]) -> Self:
         return type(self)(self.genres[rows], self.year[rows])
+
+    def distinct(self) -> tuple[Self, NDArray[np.int64]]:
+        """The contents without repetition, in the order in which they first occur, and each movie's row among them."""
+        keys = [(genres.tobytes(), year) for genres, year in zip(self.genres, self.year.tolist(), strict=True)]
+        number = {key: row for row, key in enumerate(dict.fromkeys(keys))}
+        row_of = np.array([number[key] for key in keys], dtype=np.int64)
+        return self.take(np.unique(row_of, return_index=True)[1]), row_of
+
+
+_Alike = Callable[[Content, Content], NDArray[np.float64]]
+"""From n movies and m others to how alike they are, [n, m]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +128,13 @@ class Likeness:
 
     def of(self, movies: Content) -> NDArray[np.float64]:
         """float64 [n, n_items], from 0 to 1; 0 for all items where nothing is known of a movie."""
-        of_genres = unit_rows(movies.genres * self.weight) @ unit_rows(self.items.genres * self.weight).T
-        apart = np.abs(movies.year[:, None].astype(np.float64) - self.items.year)
-        of_years = np.where(self.items.year > 0, np.exp(-apart / self.years), 0)
+        return self.between(movies, self.items)
+
+    def between(self, movies: Content, items: Content) -> NDArray[np.float64]:
+        """`of`, to some of the items."""
+        of_genres = unit_rows(movies.genres * self.weight) @ unit_rows(items.genres * self.weight).T
+        apart = np.abs(movies.year[:, None].astype(np.float64) - items.year)
+        of_years = np.where(items.year > 0, np.exp(-apart / self.years), 0)
         by_genres, by_year = movies.genres.any(axis=1, keepdims=True), movies.year[:, None] > 0
         alike = np.where(by_genres, of_genres, self.typical_genres) * np.where(by_year, of_years, self.typical_years)
         return np.asarray(np.where(by_genres | by_year, alike, 0))
@@ -135,7 +150,8 @@ def neighbours_of(
     """
     drawn = np.random.default_rng(0).permutation(len(popularity))
     able = drawn[popularity[drawn] > 0]
-    items, alike = _nearest(len(movies.year), k, able, lambda rows: likeness.of(movies.take(rows))[:, able])
+    places, alike = _nearest(movies, likeness.items.take(able), k, likeness.between)
+    items = np.append(able, -1)[places].astype(np.int32)  # place -1, of no neighbour, is the -1 at the end
     return items, (alike / np.maximum(alike.sum(axis=1, keepdims=True), 1e-300)).astype(np.float32)
 
 
@@ -173,9 +189,8 @@ class ColdItems:
         content, likeness = Content.of_movies(new, catalogue.genre_names), Likeness.to(Content.of(catalogue))
         neighbours, weights = neighbours_of(content, likeness, catalogue.popularity, k)
         placed = np.flatnonzero(neighbours[:, 0] >= 0) if k else np.empty(0, dtype=np.int64)
-        own, rows = content.take(placed), np.arange(len(placed))
         nearest, nearness = _nearest(
-            len(items), NEAREST, rows, lambda some: replace(likeness, items=likeness.items.take(some)).of(own).T
+            likeness.items, content.take(placed), NEAREST, lambda items, movies: likeness.between(movies, items).T
         )
         return cls(
             movies=new.take(placed).combine_chunks(),
@@ -305,20 +320,26 @@ def _weighted_means(matrix: sparse.csr_matrix, item_scores: NDArray[np.floating[
     return np.asarray(means.T, dtype=np.float32)
 
 
-def _nearest(n: int, k: int, names: NDArray[np.integer[Any]], alike: _Alike) -> tuple[Indices, NDArray[np.float64]]:
-    """The k columns of highest value above 0 of each row, the first of equal ones: their names, and the values.
+def _nearest(movies: Content, others: Content, k: int, alike: _Alike) -> tuple[Indices, NDArray[np.float64]]:
+    """The k others most like each movie, more than 0, the first of equally like ones: their places, and how much.
 
-    n: rows. names: [m], of the columns. alike: from rows to float64 [rows, m]. Returns int32 and float64 [n, k], -1 and
-    0 where there are no more.
+    Returns int32 and float64 [n, k], -1 and 0 where there are no more. Movies of the same genres and year are compared
+    once, since large catalogues have many times as many movies as different contents.
     """
+    (own, own_row), (kinds, kind_of) = movies.distinct(), others.distinct()
+    by_kind, sizes = np.argsort(kind_of, kind="stable"), np.bincount(kind_of)
+    starts = np.cumsum(sizes) - sizes
+    n, n_kinds = len(own.year), len(kinds.year)
     found, values = np.full((n, k), -1, dtype=np.int32), np.zeros((n, k))
-    take = min(k, len(names))
-    if not take:
-        return found, values
-    for start in range(0, n, _BLOCK):
-        block = alike(np.arange(start, min(start + _BLOCK, n)))
-        for row, own in enumerate(block, start=start):
-            best = highest(own, take)
-            best = best[own[best] > 0]
-            found[row, : len(best)], values[row, : len(best)] = names[best], own[best]
-    return found, values
+    height = max(1, _CELLS // max(n_kinds, 1))
+    for start in range(0, n if min(k, n_kinds) else 0, height):
+        block = alike(own.take(np.arange(start, min(start + height, n))), kinds)
+        for row, of_kinds in enumerate(block, start=start):
+            best = highest(of_kinds, min(k, n_kinds))
+            best = best[of_kinds[best] > 0]
+            # of kinds that tie, the k whose first place is first: all that can be among the k nearest
+            places = np.concatenate([by_kind[starts[kind] :][: min(sizes[kind], k)] for kind in best] or [best])
+            value = of_kinds[kind_of[places]]
+            order = np.lexsort((places, -value))[:k]
+            found[row, : len(order)], values[row, : len(order)] = places[order], value[order]
+    return found[own_row], values[own_row]
