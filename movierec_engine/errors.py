@@ -35,6 +35,10 @@ class StoreError(MovierecError):
     """An artifact is missing, damaged or incompatible."""
 
 
+class NotYetError(MovierecError):
+    """What is asked for is being made, and will be there soon."""
+
+
 class DeviceError(MovierecError):
     """The requested device is not on this machine."""
 

@@ -7,32 +7,14 @@ from http import HTTPStatus
 from flask import Response
 from werkzeug.exceptions import HTTPException
 
+from movierec_engine.api.error_codes import FEEDBACK_UNAVAILABLE, NOT_YET, STORE_UNAVAILABLE, error_body
 from movierec_engine.api.incoming import REQUEST_ID, incoming
 from movierec_engine.api.rendering import json_response, page, wants_page
-from movierec_engine.errors import StoreError
+from movierec_engine.errors import NotYetError, StoreError
 from movierec_engine.feedback import FeedbackError, LogAway, LogBusy
 from movierec_engine.serving.list_options import ListOptionError
 
 log = logging.getLogger(__name__)
-
-CODES = {
-    400: "bad_request",
-    401: "key_needed",
-    403: "scope_needed",
-    404: "not_found",
-    405: "method_not_allowed",
-    409: "conflict",
-    410: "gone",
-    413: "body_too_large",
-    415: "unsupported_media_type",
-    422: "unprocessable",
-    429: "too_many_requests",
-    500: "server_error",
-    503: "nothing_to_serve",
-}
-"""Status -> code in the body of its answer, unless the error has one of its own."""
-FEEDBACK_UNAVAILABLE, STORE_UNAVAILABLE = "feedback_unavailable", "store_unavailable"
-"""Codes of a 503 where lists may well be answered: the feedback log, or the artifact store, cannot be used."""
 
 PAGES = {
     400: ("That address does not fit", "Something in it is not as it must be."),
@@ -74,6 +56,8 @@ class ApiError(Exception):
 
 def answer_to(error: Exception) -> Response:
     """The answer where an error ended a request: what was wrong, as JSON; as a page outside of /api for a browser."""
+    if isinstance(error, NotYetError):
+        error = ApiError(503, str(error), headers={"Retry-After": "10"}, code=NOT_YET)
     if isinstance(error, ApiError):
         response = _answer(error.status, error.message, error.parameter, error.code)
         response.headers.update(error.headers)
@@ -111,11 +95,6 @@ def _http_answer(error: HTTPException) -> Response:
     if allowed:
         response.headers["Allow"] = ", ".join(allowed)
     return response
-
-
-def error_body(status: int, message: str, parameter: str | None = None, code: str | None = None) -> dict[str, object]:
-    """The member `error` of an answer."""
-    return {"code": code or CODES.get(status, f"http_{status}"), "message": message, "parameter": parameter}
 
 
 def _answer(status: int, message: str, parameter: str | None = None, code: str | None = None) -> Response:

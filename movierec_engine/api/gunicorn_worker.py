@@ -32,6 +32,8 @@ from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import ThreadWorker
 
 from movierec_engine.api.arrival import MOST_HEAD_BYTES, Arrival
+from movierec_engine.api.error_codes import TOOK_TOO_LONG, error_body
+from movierec_engine.api.headers import DATA_POLICY, NO_STORE, NOSNIFF
 
 ARRIVAL_SECONDS = 10.0
 """How long a request may take to arrive, and its answer to be taken by the client."""
@@ -192,7 +194,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         for client, deadline in list(self._computed.items()):
             if deadline < now and self._computed.pop(client, None) is not None:
                 self.log.warning("an answer took more than its %g s; its client was answered 503", self.answer_seconds)
-                self._send_error(client, HTTPStatus.SERVICE_UNAVAILABLE, TOO_LONG)
+                self._send_error(client, HTTPStatus.SERVICE_UNAVAILABLE, TOO_LONG, TOOK_TOO_LONG)
                 self._hang_up(client)
         if self.nr_conns >= self.worker_connections:
             self._close_the_next_to_be_sent_away()
@@ -236,24 +238,37 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             self.log.debug("the client left on its own")
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
-        status = HTTPStatus.BAD_REQUEST
+        status, message = HTTPStatus.BAD_REQUEST, "bad request; GET / lists the endpoints"
         if isinstance(exc, LimitRequestLine):
             status = HTTPStatus.REQUEST_URI_TOO_LONG
+            message = (
+                f"the request line is longer than {self.cfg.limit_request_line:,} bytes; shorten the address, or give "
+                "a history in the body of POST /api/recommend"
+            )
         elif isinstance(exc, LimitRequestHeaders):
             status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            message = (
+                f"a header is longer than {self.cfg.limit_request_field_size:,} bytes, or there are more than "
+                f"{self.cfg.limit_request_fields} of them; send fewer and shorter ones"
+            )
         elif not isinstance(exc, ParseException):
-            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            status, message = HTTPStatus.INTERNAL_SERVER_ERROR, "the server failed on this request"
             self.log.exception("a request failed outside the application")
-        self._send_error(client, status, f"{status.phrase.lower()}; GET / lists the endpoints")
+        self._send_error(client, status, message)
 
-    def _send_error(self, client: socket.socket, status: HTTPStatus, message: str) -> None:
+    def _send_error(self, client: socket.socket, status: HTTPStatus, message: str, code: str | None = None) -> None:
         request_id = secrets.token_hex(8)
-        error = {"code": f"http_{status.value}", "message": message, "parameter": None}
-        body = json.dumps({"error": error, "request_id": request_id})
-        head = (
-            f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\nX-Content-Type-Options: nosniff\r\nX-Request-ID: {request_id}\r\n\r\n"
+        error = error_body(status.value, message, code=code)
+        body = json.dumps({"error": error, "request_id": request_id}, separators=(",", ":"))
+        headers = (
+            ("Connection", "close"),
+            ("Content-Type", "application/json"),
+            ("Content-Length", str(len(body))),
+            ("X-Request-ID", request_id),
+            *(NOSNIFF, NO_STORE, DATA_POLICY),
         )
+        lines = (f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {value}" for name, value in headers))
+        head = "\r\n".join((*lines, "", ""))
         try:
             write_nonblock(client, (head + body).encode("ascii"))
         except OSError:

@@ -11,14 +11,12 @@ from typing import Any
 
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from movierec_engine.api.headers import DATA_POLICY, NO_STORE, NOSNIFF
 from movierec_engine.api.incoming import ANSWERED, ENDPOINT, REQUEST_ID, answering
 from movierec_engine.api.metrics import Metrics
 
 CORS_METHODS = ("GET", "POST", "PUT", "DELETE")
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_NOSNIFF = ("X-Content-Type-Options", "nosniff")
-_NO_STORE = ("Cache-Control", "no-store")
-_DATA_POLICY = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 _PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src {pictures}; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -88,13 +86,13 @@ class Envelope:
             elif name == "Cache-Control":
                 stored = True
         headers.append(("X-Request-ID", request_id))
-        headers.append(_NOSNIFF)
+        headers.append(NOSNIFF)
         if page:
             headers.extend(self._page_headers)
         else:
-            headers.append(_DATA_POLICY)
+            headers.append(DATA_POLICY)
         if not stored:
-            headers.append(_NO_STORE)
+            headers.append(NO_STORE)
         if self._origins:
             headers.append(("Vary", "Origin"))
             if origin in self._origins:

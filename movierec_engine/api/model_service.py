@@ -4,7 +4,8 @@ from collections.abc import Hashable
 from typing import Any
 
 from movierec_engine.api.answers import About, Models, ModelVersions, ServerHealth, Version, VersionMetrics
-from movierec_engine.api.errors import ApiError, error_body
+from movierec_engine.api.error_codes import error_body
+from movierec_engine.api.errors import ApiError
 from movierec_engine.api.workers import Workers
 from movierec_engine.errors import StoreError
 from movierec_engine.serving.index_reloader import IndexReloader, ServingState

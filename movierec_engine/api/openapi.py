@@ -13,7 +13,7 @@ from movierec_engine import __version__
 from movierec_engine.api.answers import Error
 from movierec_engine.api.config import OPEN, READ, SCOPES, ServingConfig
 from movierec_engine.api.endpoints import JSON, Endpoint
-from movierec_engine.api.errors import CODES, FEEDBACK_UNAVAILABLE, STORE_UNAVAILABLE
+from movierec_engine.api.error_codes import CODES, FEEDBACK_UNAVAILABLE, NOT_YET, STORE_UNAVAILABLE, TOOK_TOO_LONG
 from movierec_engine.api.known_ids import with_ids
 from movierec_engine.api.parameters import schema_of
 from movierec_engine.api.request_parsing import WITH_BODY
@@ -41,11 +41,14 @@ _MEANINGS = {
     "else has changed the rules meanwhile.",
     410: "The cursor is too old, or of another index version; ask for the list again without it.",
     413: "The body is too large.",
+    414: "The request line is too long; give a history in the body of a POST.",
     415: "The body is no JSON.",
     422: "A value is well-formed but not possible.",
     429: "Too many requests; Retry-After says when to ask again.",
+    431: "The headers are too large.",
     503: "There is nothing to serve yet; or the feedback log, or the artifact store, cannot be used at the moment "
-    f"(code: {FEEDBACK_UNAVAILABLE}, {STORE_UNAVAILABLE}).",
+    f"(code: {FEEDBACK_UNAVAILABLE}, {STORE_UNAVAILABLE}); or what is asked for is still being made (code: {NOT_YET}), "
+    f"or takes too long to answer (code: {TOOK_TOO_LONG}).",
 }
 
 
@@ -151,7 +154,7 @@ def _parameter(name: str, schema: Described, where: str, required: bool) -> Desc
 
 
 def _responses(endpoint: Endpoint, method: str, known: Container[str]) -> Described:
-    statuses = {400}
+    statuses = {400, 414, 431}
     if endpoint.scope != OPEN or endpoint.of_people:
         statuses |= {401, 403}
     if endpoint.limited:

@@ -31,6 +31,7 @@ from movierec_engine.api.answers import (
 )
 from movierec_engine.api.cursors import ListName
 from movierec_engine.api.display_titles import display_title
+from movierec_engine.api.error_codes import TOOK_TOO_LONG
 from movierec_engine.api.errors import ApiError
 from movierec_engine.api.incoming import REQUEST_ID, incoming
 from movierec_engine.api.list_services import ListServices
@@ -280,4 +281,4 @@ def _too_much(done: int, wanted: int, seconds: float) -> ApiError:
         f"{done} of {wanted} lists were made in {seconds:g} s, which is as long as a batch may take; ask for fewer "
         "users, a smaller top_k, or without dials and cold_items"
     )
-    return ApiError(503, message, "user_ids", {"Retry-After": "5"}, "took_too_long")
+    return ApiError(503, message, "user_ids", {"Retry-After": "5"}, TOOK_TOO_LONG)

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from movierec_engine.api.answers import RulesTrial, ScenarioRules
-from movierec_engine.api.errors import STORE_UNAVAILABLE, ApiError
+from movierec_engine.api.error_codes import STORE_UNAVAILABLE
+from movierec_engine.api.errors import ApiError
 from movierec_engine.api.model_service import ModelService
 from movierec_engine.api.requests import PersonalRequest, PublishRulesRequest, RollBackRulesRequest, TryRulesRequest
 from movierec_engine.api.rules_trial import try_rules

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.id_map import PublicId
+from movierec_engine.data.nouns import called
 from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies, with_ids_of
-from movierec_engine.errors import MovierecError
+from movierec_engine.errors import MovierecError, NotYetError
 from movierec_engine.models.fold_in.base import ones
 from movierec_engine.recommending.cold_items import ColdItems, Content, Likeness
 from movierec_engine.recommending.rows.series import MovieSeries
@@ -28,6 +29,8 @@ from movierec_engine.serving.pictures import PicturesConfig
 Mask = NDArray[np.bool_]
 SERIES = "series"
 """The column of metadata that names the series that a movie is of."""
+PLACES_SECONDS = 5.0
+"""How long a list with new movies waits in a server that is placing them."""
 
 
 class CatalogueMovie(TypedDict):
@@ -65,7 +68,7 @@ class MovieCatalogue:
         self._placing = threading.Lock()
         self._new: ColdItems | None = None
         self._items, self._history, self._popularity = index.items, index.history, index.popularity
-        self._placed = lineage.placed
+        self._placed, self._nouns = lineage.placed, lineage.nouns
         self._facts, self._own_titles = index.item_facts, index.movies
         self._schema = with_ids_of(index.movies.schema, MOVIES_SCHEMA)
         self._metadata = lineage.movies if len(lineage.movies) else self._schema.empty_table()
@@ -159,15 +162,21 @@ class MovieCatalogue:
     def new(self) -> ColdItems:
         """The movies outside the catalogue that have a place in it: as measured, or else placed now, in seconds.
 
-        Of several who ask at once one places them, and the others wait for it.
+        Of several who ask at once one places them, and the others wait for it. Raises NotYetError where that takes a
+        server longer than PLACES_SECONDS.
         """
-        with self._placing:
+        if not self._placing.acquire(timeout=PLACES_SECONDS if self.awaits_places else -1):
+            movies = called("the new movies are", self._nouns)
+            raise NotYetError(f"{movies} being placed among the others; ask again in a minute, or without them")
+        try:
             if self._new is None and self._placed is not None:
                 self._new = ColdItems.load(self._placed)
             elif self._new is None:
                 everything = Movies(self._table.sort_by("movie_id"))
                 self._new = ColdItems.of(self._facts_of_items, self._items, everything)
             return self._new
+        finally:
+            self._placing.release()
 
     @cached_property
     def places_of_new(self) -> list[int]:

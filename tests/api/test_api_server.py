@@ -22,6 +22,7 @@ from ports import free_port
 from waiting import soon
 
 from movierec_engine.api.config import ServingConfig
+from movierec_engine.api.error_codes import CODES
 from movierec_engine.api.gunicorn_worker import ARRIVAL_SECONDS, LINGER_SECONDS
 from movierec_engine.api.server import serve, store_to_serve
 from movierec_engine.config import load_serving
@@ -371,6 +372,7 @@ def test_an_answer_that_takes_too_long_is_a_503_with_a_sentence(
         answer = exchange(port, b"GET /api/movie/40 HTTP/1.1\r\nHost: a\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 503")
         assert b"took too long" in answer
+        assert b'"code":"took_too_long"' in answer
         assert get(port, "/api/recommend?user_id=1")["model"] == "ease"
         go_on.touch()
     finally:
@@ -461,8 +463,19 @@ def test_requests_that_are_not_http_are_answered_in_json(one_worker: int) -> Non
     for request, status in requests.items():
         head, _, body = exchange(one_worker, request).partition(b"\r\n\r\n")
         assert head.split()[1] == status, request[:60]
-        assert b"Content-Type: application/json" in head
-        assert set(json.loads(body)["error"]) == {"code", "message", "parameter"}
+        for line in (b"Content-Type: application/json", b"Cache-Control: no-store", b"X-Content-Type-Options: nosniff"):
+            assert line in head
+        error = json.loads(body)["error"]
+        assert set(error) == {"code", "message", "parameter"}
+        assert error["code"] == CODES[int(status)]
+
+
+def test_an_address_that_is_too_long_is_told_so_as_the_description_says(one_worker: int) -> None:
+    body = exchange(one_worker, b"GET /?x=" + b"a" * 5000 + b" HTTP/1.1\r\nHost: a\r\n\r\n").partition(b"\r\n\r\n")[2]
+    assert "the request line is longer than 4,094 bytes" in json.loads(body)["error"]["message"]
+    for methods in get(one_worker, "/api/v1/openapi.json")["paths"].values():
+        for operation in methods.values():
+            assert {"414", "431"} <= operation["responses"].keys()
 
 
 @pytest.mark.slow

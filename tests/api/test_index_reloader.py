@@ -186,6 +186,28 @@ def test_new_movies_are_placed_after_a_version_answers_and_keep_the_next_one_fro
     assert "new" in vars(catalogue)
 
 
+def test_a_list_with_new_movies_is_asked_to_come_again_while_they_are_placed(
+    store: ArtifactStore,
+    publish_line,  # type: ignore[no-untyped-def]
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    publish_line()
+    place_new = MovieCatalogue.place_new
+    monkeypatch.setattr(MovieCatalogue, "place_new", lambda of: None)
+    app = create_app(store.root)
+    catalogue = app.extensions["movierec"]["reloader"].current().catalogue
+    monkeypatch.setattr("movierec_engine.serving.catalogue.PLACES_SECONDS", 0.01)
+    catalogue.expect_places()
+    with catalogue._placing:
+        refused = app.test_client().get("/api/recommend?user_id=1&cold_items=0.5")
+    assert refused.status_code == 503
+    assert refused.headers["Retry-After"] == "10"
+    assert refused.json["error"]["code"] == "not_yet"
+    assert "the new movies are being placed among the others; ask again in a minute" in refused.json["error"]["message"]
+    place_new(catalogue)
+    assert app.test_client().get("/api/recommend?user_id=1&cold_items=0.5").status_code == 200
+
+
 def test_the_settings_of_serving_reach_what_answers(store: ArtifactStore, publish: Publish) -> None:
     publish("als")
     publish("ease")
