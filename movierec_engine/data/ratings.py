@@ -19,6 +19,8 @@ MOVIES_SCHEMA = pa.schema(
     [("movie_id", pa.int64()), ("title", pa.string()), ("year", pa.int32()), ("genres", pa.list_(pa.string()))]
 )
 _IDS = ("user_id", "movie_id")
+ROWS_PER_GROUP = 1 << 15
+"""Rows of the file of ratings that are read together: being sorted by user, one person's are in one or two groups."""
 NEGATIVES_SCHEMA = pa.schema([("user_id", pa.int64()), ("movie_id", pa.int64())])
 """Schema of negatives whose ids are whole numbers; where ids are texts `with_ids_of` has their columns as strings."""
 
@@ -92,7 +94,7 @@ class Ratings:
         return "part" in self.table.column_names
 
     def save(self, folder: Path) -> None:
-        pq.write_table(self.table, folder / "ratings.parquet", compression="zstd")
+        pq.write_table(self.table, folder / "ratings.parquet", compression="zstd", row_group_size=ROWS_PER_GROUP)
         if self.negatives is not None:
             pq.write_table(self.negatives, folder / "negatives.parquet", compression="zstd")
 
