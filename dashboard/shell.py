@@ -108,7 +108,7 @@ def no_reports(root: Path) -> None:
     empty(
         "No evaluation reports yet",
         "Fill the store with every model on the bundled data, or train one; this page then updates by itself.",
-        "make demo\n# or\nmovierec train model=lightgcn",
+        "movierec demo\n# or\nmovierec train model=lightgcn",
         root,
     )
 

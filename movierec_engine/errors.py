@@ -36,7 +36,7 @@ class StoreError(MovierecError):
 
 
 class NotYetError(MovierecError):
-    """What is asked for is being made, and will be there soon."""
+    """The thing that is asked for is being made, and will be there soon."""
 
 
 class DeviceError(MovierecError):

@@ -15,6 +15,7 @@ import numpy as np
 from dashboard.queries.data import SPLIT_FILE
 from dashboard.queries.parquet import records
 from dashboard.queries.store_files import folders, slot_folders, slot_of, store_at, wanted_first
+from movierec_engine.data.display_titles import display_title
 from movierec_engine.data.id_map import IdMap, PublicId
 from movierec_engine.data.nouns import MOVIES, Nouns, nouns_of_titles
 from movierec_engine.data.written_ids import escaped, parsed_id, split, unescaped
@@ -206,8 +207,9 @@ def load(root: Path, folder: Path) -> SearchableIndex:
 
 
 def _titled(movie: Mapping[str, Any]) -> str:
-    """A movie's title with its year, where that is known."""
-    return f"{movie['title']} ({movie['year']})" if movie["year"] else str(movie["title"])
+    """A movie's title as people read it, with its year, where that is known."""
+    title = display_title(movie["title"])
+    return f"{title} ({movie['year']})" if movie["year"] else title
 
 
 def rated_by(split: str, user_id: PublicId) -> list[Rated]:
@@ -282,7 +284,7 @@ def why(
     titles = dict(enumerate(found.titles))
     least = index.facts.liked_from
     return Reason(
-        explanation.sentence(made, titles, own, least),
+        explanation.sentence(made, titles, own, least, found.served.lineage.nouns),
         made.score,
         made.base,
         made.exact,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboard.queries.parquet import arrays, columns, known, one_in, query, quoted, records, rows, sampled
+from movierec_engine.data.display_titles import display_title
 from movierec_engine.data.id_map import Ids, PublicId, as_ids
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.comparison import Verdict, compare_all_pairs, compare_pair
@@ -202,4 +203,4 @@ def list_of(folder: Path, movies: Path | None, user: PublicId, k: int) -> list[d
             LEFT JOIN ({titles}) AS titles ON titles.movie_id::VARCHAR = shown.movie_id::VARCHAR ORDER BY rank""",
         *(str(folder / LISTS_FILE), user, k, str(folder / RELEVANT_FILE), user, str(movies or "")),
     )
-    return found or []
+    return [{**row, "title": display_title(row["title"])} for row in found or []]

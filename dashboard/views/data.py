@@ -46,7 +46,7 @@ def page() -> None:
         shell.empty(
             "No data yet",
             "Read the bundled ratings into the store; training a model does it too.",
-            "movierec train model=popularity\n# or everything\nmake demo",
+            "movierec train model=popularity\n# or everything\nmovierec demo",
             root,
         )
         return

@@ -50,7 +50,7 @@ def page() -> None:
         shell.empty(
             "No index to ask yet",
             "Training a model builds an index of it, which answers here as it does in the API.",
-            "movierec train model=ease\n# or everything\nmake demo",
+            "movierec train model=ease\n# or everything\nmovierec demo",
             root,
         )
         return

@@ -37,7 +37,7 @@ def page() -> None:
     sets = releases.data_sets(root)
     data = state.choose("Data set", "data", sets) if len(sets) > 1 else next(iter(sets), "")
     served, (made, unreadable) = _served(str(root), data, seen), _made(str(root), data, seen)
-    _now(served, root)
+    _now(served, data, root)
     what_waits.show()
     decisions.show(root, made, unreadable)
     finish = over_time.show(root, data, served, made, store_files.signature(root) + feedback.signature(root))
@@ -86,12 +86,13 @@ def _asking(url: str) -> Asking[Health]:
     return Asking(lambda: api_health.ask(url), API_SECONDS)
 
 
-def _now(served: Served | None, root: Path) -> None:
+def _now(served: Served | None, data: str, root: Path) -> None:
     if served is None:
+        gate = "movierec models promote ease\n# or let the gate decide\nmovierec models challenge"
         shell.empty(
             "Nothing is promoted yet",
             "The API answers from the newest index until the gate, or a person, promotes one.",
-            "movierec models promote ease\n# or let the gate decide\nmake demo",
+            gate if data else "movierec train model=ease\n# or everything\nmovierec demo",
             root,
         )
         return

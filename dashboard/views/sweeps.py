@@ -33,7 +33,7 @@ def page() -> None:
         shell.empty(
             "No sweep yet",
             "Search a model's best settings on validation, or run several values and seeds; a sweep shows here once it "
-            "is finished. `movierec train` alone leaves none, and neither does `make demo`.",
+            "is finished. `movierec train` alone leaves none, and neither does `movierec demo`.",
             "python -m movierec_engine.sweep model=lightgcn n_trials=20\n# or several values and seeds\n"
             "python -m movierec_engine.train --multirun model=als model.l2=0.01,0.1 seed=1,2,3",
             root,

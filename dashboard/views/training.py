@@ -38,7 +38,7 @@ def page() -> None:
         shell.empty(
             "No trained models yet",
             "Train one; it shows here epoch by epoch while it runs.",
-            "movierec train model=lightgcn\n# or everything\nmake demo",
+            "movierec train model=lightgcn\n# or everything\nmovierec demo",
             root,
         )
         return

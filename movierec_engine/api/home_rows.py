@@ -7,10 +7,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from movierec_engine.api.display_titles import display_title
 from movierec_engine.api.movie_filters import allowed_movies
 from movierec_engine.api.requests import HomeRequest
 from movierec_engine.api.trends import TrendScores
+from movierec_engine.data.display_titles import display_title
 from movierec_engine.models.top_k import best
 from movierec_engine.recommending.fold_in import POPULARITY
 from movierec_engine.recommending.rows.composition import MovieRow

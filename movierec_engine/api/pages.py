@@ -7,7 +7,6 @@ from flask import Response
 from pydantic import Field
 
 from movierec_engine.api.answers import Overview
-from movierec_engine.api.display_titles import display_title
 from movierec_engine.api.endpoints import Topic
 from movierec_engine.api.home_service import HomeService
 from movierec_engine.api.known_ids import MovieId, UserId
@@ -16,6 +15,7 @@ from movierec_engine.api.movie_service import MovieService
 from movierec_engine.api.parameters import RequestModel, text
 from movierec_engine.api.rendering import json_response, page, wants_page
 from movierec_engine.api.requests import ForModel, HomeRequest, NoParameters, SearchRequest, SimilarRequest
+from movierec_engine.data.display_titles import display_title
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.data.nouns import MOVIES
 from movierec_engine.data.rating_scale import MOVIELENS

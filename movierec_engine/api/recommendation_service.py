@@ -30,7 +30,6 @@ from movierec_engine.api.answers import (
     UserList,
 )
 from movierec_engine.api.cursors import ListName
-from movierec_engine.api.display_titles import display_title
 from movierec_engine.api.error_codes import TOOK_TOO_LONG
 from movierec_engine.api.errors import ApiError
 from movierec_engine.api.incoming import REQUEST_ID, incoming
@@ -40,8 +39,9 @@ from movierec_engine.api.movie_filters import allowed_movies
 from movierec_engine.api.parameters import ratings_told
 from movierec_engine.api.requests import BatchRequest, RecommendRequest
 from movierec_engine.api.shown_lists import NotedAnswer, note_shown
+from movierec_engine.data.display_titles import display_title
 from movierec_engine.data.id_map import PublicId
-from movierec_engine.data.nouns import called
+from movierec_engine.data.nouns import MOVIES, Nouns, called
 from movierec_engine.errors import StoreError
 from movierec_engine.feedback import ListContext
 from movierec_engine.models.explanation import Explanation
@@ -243,8 +243,9 @@ def _reasons_of_items(
     history = explanations[0].items.tolist() if explanations else []
     given = ((item, person.ratings.get(movies[item]["movie_id"])) for item in history)
     ratings = {item: rating for item, rating in given if rating is not None}
-    scale = index.facts.rating_scale
-    return [_reason(one, ratings, index.facts.liked_from, movies, scale.likes_only) for one in explanations]
+    liked_from, likes_only = index.facts.liked_from, index.facts.rating_scale.likes_only
+    nouns = served.lineage.nouns
+    return [_reason(one, ratings, liked_from, movies, nouns, likes_only) for one in explanations]
 
 
 def _reason(
@@ -252,6 +253,7 @@ def _reason(
     ratings: Mapping[int, float],
     liked_from: float,
     movies: Sequence[Movie],
+    nouns: Nouns = MOVIES,
     likes_only: bool = False,
 ) -> Reasons:
     """base, the contributions that are shown and `others` add up to the score, to six digits after the point."""
@@ -268,7 +270,7 @@ def _reason(
     others = round(float(explanation.contributions.sum()) - sum(amount for _, amount in strongest), 6)
     titles = {item: display_title(movies[item]["title"]) for item, _ in strongest}
     return {
-        "sentence": sentence(explanation, titles, ratings, liked_from),
+        "sentence": sentence(explanation, titles, ratings, liked_from, nouns),
         "exact": explanation.exact,
         "base": round(explanation.score - others - sum(one["contribution"] for one in shown), 6),
         "contributions": shown,

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from movierec_engine.data.display_titles import display_title
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.nouns import nouns_of_titles
 from movierec_engine.data.ratings import Movies
@@ -128,7 +129,10 @@ def share_rows(made: Artifact) -> list[dict[str, Any]]:
 
 def examples(made: Artifact) -> list[Example]:
     """The new movies whose places are shown. Raises StoreError for a file that cannot be read."""
-    return [Example(**row) for row in _rows(made.folder / EXAMPLES_FILE)]
+    return [
+        Example(display_title(row["title"]), row["lists"], [display_title(title) for title in row["among"]])
+        for row in _rows(made.folder / EXAMPLES_FILE)
+    ]
 
 
 def summary(facts: dict[str, Any]) -> str:

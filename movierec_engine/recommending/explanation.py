@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
+from movierec_engine.data.nouns import MOVIES, Nouns
 from movierec_engine.models.explanation import Explanation
 
 MOST_TITLES = 3
@@ -11,13 +12,17 @@ LEAST_SHARE = 0.5
 
 
 def sentence(
-    explanation: Explanation, titles: Mapping[int, str], ratings: Mapping[int, float], liked_from: float
+    explanation: Explanation,
+    titles: Mapping[int, str],
+    ratings: Mapping[int, float],
+    liked_from: float,
+    nouns: Nouns = MOVIES,
 ) -> str:
     """The strongest reasons as the end of a sentence: "because you liked Heat and Ronin".
 
     titles: of the history's items, by index. ratings: the person's own, by index as far as there are any. Only items
     are named that are rated at least `liked_from`, or not at all; where one that is named has no rating, it says
-    "watched". Titles are put in as they are.
+    "watched", or of what is no movie, that it is in the history. Titles are put in as they are.
 
     Where no such item raises the score it says so, and where there is no history, or the model does not ask for one,
     that the item is popular.
@@ -26,9 +31,12 @@ def sentence(
         return "because it is popular"
     reasons = strongest_reasons(reasons_to_show(explanation, ratings, liked_from))
     if not reasons:
-        return "although no single title you watched speaks for it"
-    said = "liked" if all(item in ratings for item in reasons) else "watched"
-    return f"because you {said} {in_words([titles[item] for item in reasons])}"
+        had = "title you watched" if nouns == MOVIES else f"{nouns[0]} in your history"
+        return f"although no single {had} speaks for it"
+    named = in_words([titles[item] for item in reasons])
+    if all(item in ratings for item in reasons):
+        return f"because you liked {named}"
+    return f"because you watched {named}" if nouns == MOVIES else f"because of {named} in your history"
 
 
 def reasons_to_show(

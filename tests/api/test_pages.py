@@ -16,9 +16,9 @@ from html_tree import select, text_of, tree
 from werkzeug.test import TestResponse
 
 from movierec_engine.api.app import create_app
-from movierec_engine.api.display_titles import display_title
 from movierec_engine.api.errors import WORDS
 from movierec_engine.api.static_files import FOLDER
+from movierec_engine.data.display_titles import display_title
 from movierec_engine.recommending.rows.ratings_by_item import NO_LIKES, RatingsByItem
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 from worlds import Publish, small_index
@@ -268,6 +268,6 @@ def test_scripts_import_what_is_served_and_move_articles_as_the_server_does(clie
         for name in re.findall(r'(?:from|import) "\./([^"]+)"', text):
             assert client.get(f"/static/{name}").mimetype == "text/javascript"
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", text)
-    pages = (Path(__file__).parents[2] / "movierec_engine/api/display_titles.py").read_text(encoding="utf-8")
+    pages = (Path(__file__).parents[2] / "movierec_engine/data/display_titles.py").read_text(encoding="utf-8")
     articles = r'ARTICLES = "([^"]+)"'
     assert re.findall(articles, scripts["client.js"]) == re.findall(articles, pages)

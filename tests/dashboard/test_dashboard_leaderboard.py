@@ -34,7 +34,7 @@ def text(app: AppTest) -> str:
 def test_an_empty_store_says_which_command_fills_it(open_page: Open) -> None:
     app = open_page()
     assert "No evaluation reports yet" in text(app)
-    assert "make demo" in app.code[0].value
+    assert "movierec demo" in app.code[0].value
     assert "movierec train model=lightgcn" in app.code[0].value
 
 

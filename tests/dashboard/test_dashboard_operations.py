@@ -1,6 +1,7 @@
 """The page Operations: what is served, decided, checked, measured over time, said by people and by the API."""
 
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -52,6 +53,16 @@ def test_what_is_served_comes_with_its_freshness_and_the_decisions(visit: Open, 
     assert "The API is not running at `http://127.0.0.1:9`" in said
     first = releases.decisions(known.root, "tiny")[0][-1].decision.reference.rsplit("/", 1)[-1]
     assert "Nothing was compared for this decision." in text(visit(known, "operations", decision=first))
+
+
+def test_where_nothing_is_promoted_the_commands_are_about_the_models_of_this_store(
+    visit: Open, damaged: ArtifactStore
+) -> None:
+    shutil.rmtree(damaged.root / "pointers")
+    app = visit(damaged, "operations")
+    assert "Nothing is promoted yet" in text(app)
+    (commands,) = [one.value for one in app.code if "promote" in one.value]
+    assert commands.endswith("movierec models challenge")
 
 
 def test_the_backtest_and_the_experiment_are_summed_up(visit: Open, known: ArtifactStore) -> None:

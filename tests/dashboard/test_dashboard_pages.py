@@ -28,7 +28,7 @@ Open = Callable[..., AppTest]
 def test_an_empty_store_says_which_command_fills_it(visit: Open, tmp_path: Path, page: str) -> None:
     app = visit(ArtifactStore(tmp_path / "nothing"), page)
     commands = "\n".join(one.value for one in app.code) + text(app)
-    assert "make demo" in commands
+    assert "movierec demo" in commands
     assert "movierec train" in commands
 
 

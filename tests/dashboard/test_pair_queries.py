@@ -77,8 +77,8 @@ def test_overlap_is_of_the_first_places_alone(tmp_path: Path) -> None:
 def test_a_list_is_shown_with_titles_and_hits(tmp_path: Path) -> None:
     folder = report(tmp_path / "a", [1, 2], [(1, 2, 20), (1, 1, 10), (1, 3, 30), (2, 1, 40)])
     pq.write_table(pa.table({"user_id": [1, 2], "movie_id": [20, 10]}), folder / "relevant.parquet")
-    pq.write_table(pa.table({"movie_id": [10, 30], "title": ["Ten", "Thirty"]}), tmp_path / "movies.parquet")
-    rows = [{"rank": 1, "movie_id": 10, "title": "Ten", "hit": False}]
+    pq.write_table(pa.table({"movie_id": [10, 30], "title": ["Ten, The", "Thirty"]}), tmp_path / "movies.parquet")
+    rows = [{"rank": 1, "movie_id": 10, "title": "The Ten", "hit": False}]
     rows += [{"rank": 2, "movie_id": 20, "title": "Movie 20", "hit": True}]
     assert pairs.list_of(folder, tmp_path / "movies.parquet", 1, 2) == rows
     assert [row["title"] for row in pairs.list_of(folder, None, 1, 2)] == ["Movie 10", "Movie 20"]

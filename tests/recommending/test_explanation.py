@@ -52,5 +52,12 @@ def test_without_a_positive_reason_none_is_made_up() -> None:
     assert sentence(why({0: -0.5, 1: 0.0}), TITLES, {0: 5.0}, 3.0) == expected
 
 
+def test_what_is_no_movie_is_not_said_to_be_watched() -> None:
+    books = ("book", "books")
+    assert sentence(why({0: 0.5, 1: 0.3}), TITLES, {}, 3.0, books) == "because of Heat and Ronin in your history"
+    assert sentence(why({0: 0.5}), TITLES, {0: 4.0}, 3.0, books) == "because you liked Heat"
+    assert sentence(why({0: -0.5}), TITLES, {}, 3.0, books) == "although no single book in your history speaks for it"
+
+
 def test_a_person_without_a_history_is_told_of_popularity() -> None:
     assert sentence(Explanation.without_history(12.0), {}, {}, 3.0) == "because it is popular"
