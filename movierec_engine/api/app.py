@@ -5,7 +5,6 @@ import weakref
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote
 
 from flask import Flask, Response, request
 
@@ -25,7 +24,7 @@ from movierec_engine.api.middleware import Envelope, behind_proxies
 from movierec_engine.api.model_service import ModelService, about
 from movierec_engine.api.movie_service import MovieService
 from movierec_engine.api.openapi import describe
-from movierec_engine.api.pages import pages, words
+from movierec_engine.api.pages import address_of, pages, words
 from movierec_engine.api.people_service import PeopleService
 from movierec_engine.api.recommendation_service import RecommendationService
 from movierec_engine.api.request_parsing import MAX_BODY_BYTES
@@ -75,7 +74,7 @@ def create_app(
     app = Flask("movierec_engine.api", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.merge_slashes = False  # a doubled slash is a 404 instead of an HTML page that redirects
-    app.jinja_env.filters["in_path"] = lambda public_id: quote(str(public_id), safe="")
+    app.jinja_env.globals["address_of"] = address_of
     app.jinja_env.autoescape = True  # also of templates that are not named .html
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Any
+from urllib.parse import quote, urlencode
 
 from flask import Response
 from pydantic import Field
@@ -70,6 +71,14 @@ def pages(service: ModelService, rows: HomeService, movies: MovieService, overvi
     @topic.endpoint("/movies/<movie_id>", content="text/html")
     def movie_page(asked: MoviePage) -> Response:
         """A movie with those like it, as a page."""
+        return _movie(asked)
+
+    @topic.endpoint("/movies", content="text/html")
+    def movie_lookup(asked: MoviePage) -> Response:
+        """The page of a movie whose id is a dot or two, which no path can have."""
+        return _movie(asked)
+
+    def _movie(asked: MoviePage) -> Response:
         details = movies.movie(asked.movie_id)
         alike = movies.similar(SimilarRequest(item_id=asked.movie_id, top_k=SIMILAR, model=asked.model, paged=True))
         return page(
@@ -119,6 +128,18 @@ def words(served: LoadedIndex | None) -> dict[str, Any]:
     scale = served.known_ids.scale if served else MOVIELENS
     rate, rating = ("Like", "like") if scale.likes_only else ("Rate", "rating")
     return {"noun": noun, "nouns": nouns, "scale": scale, "rate": rate, "rating": rating}
+
+
+def address_of(movie_id: PublicId, model: str = "") -> str:
+    """The path of a movie's page, and its query. model: whose similar movies it shows.
+
+    An id of one or two dots, which clients take for a folder, stands in the query.
+    """
+    text, asked = str(movie_id), {"model": model} if model else {}
+    path = f"/movies/{quote(text, safe='')}"
+    if text in (".", ".."):
+        path, asked = "/movies", {"movie_id": text, **asked}
+    return f"{path}?{urlencode(asked)}" if asked else path
 
 
 def displayed(movie: Mapping[str, Any]) -> dict[str, Any]:

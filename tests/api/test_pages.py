@@ -17,6 +17,7 @@ from werkzeug.test import TestResponse
 
 from movierec_engine.api.app import create_app
 from movierec_engine.api.errors import WORDS
+from movierec_engine.api.pages import address_of
 from movierec_engine.api.static_files import FOLDER
 from movierec_engine.data.display_titles import display_title
 from movierec_engine.recommending.rows.ratings_by_item import NO_LIKES, RatingsByItem
@@ -188,6 +189,28 @@ def test_a_movies_page_says_of_ratings_what_the_page_for_new_users_says(hostile:
     said = "Nothing leaves this browser but the ratings themselves"
     assert said in texts(parsed(hostile, "/movies/10"), "#hint")[0]
     assert said in texts(parsed(hostile, "/discover"), ".lead")[0]
+
+
+@pytest.mark.parametrize(
+    ("movie_id", "model", "address"),
+    [
+        (10, "", "/movies/10"),
+        ("B/0?#%", "", "/movies/B%2F0%3F%23%25"),
+        ("...", "", "/movies/..."),
+        ("..", "", "/movies?movie_id=.."),
+        (".", "", "/movies?movie_id=."),
+        (10, "ease", "/movies/10?model=ease"),
+        ("..", "ease", "/movies?movie_id=..&model=ease"),
+    ],
+)
+def test_a_movies_page_has_an_address_that_clients_do_not_take_for_a_folder(
+    movie_id: int | str, model: str, address: str
+) -> None:
+    assert address_of(movie_id, model) == address
+
+
+def test_a_movies_page_is_found_by_its_id_in_the_query_too(hostile: FlaskClient) -> None:
+    assert texts(parsed(hostile, "/movies?movie_id=20"), "h1") == texts(parsed(hostile, "/movies/20"), "h1")
 
 
 def test_a_users_page_offers_every_model_and_knows_the_default_one(hostile: FlaskClient) -> None:

@@ -4,7 +4,8 @@ import "./poster.js";
 import { RATE, RATING } from "./scale.js";
 import "./stars.js";
 
-export const address = (movie) => `${ROOT}/movies/${encodeURIComponent(movie.movie_id)}`;
+/** An id of one or two dots, which a path takes for a folder, stands in the query. */
+export const address = ({ movie_id }) => ROOT + ([".", ".."].includes(movie_id) ? `/movies?movie_id=${movie_id}` : `/movies/${encodeURIComponent(movie_id)}`);
 
 export const named = (movie) => (movie.year ? `${movie.title} (${movie.year})` : movie.title);
 
