@@ -89,14 +89,17 @@ _MOST_WORDS = 24
 
 
 def fold(text: str) -> list[str]:
-    """The plain words of a title or a search, without case, accents, punctuation and a leading or trailing article."""
+    """The plain words of a title or a search, without case, accents, punctuation and a leading or trailing article.
+
+    Of symbols alone, such as "!!!" or an emoji, they are the symbols.
+    """
     text = text.casefold().translate(_LETTERS).replace("&", " and ")
     if not text.isascii():
         text = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
     head, comma, tail = text.rpartition(",")
     if comma and _plain(tail) and len(_plain(tail)) == 1 and _plain(tail)[0] in _ARTICLES:
         text = head
-    words = _plain(text)
+    words = _plain(text) or text.split()
     if len(words) > 1 and words[0] in _ARTICLES:
         words = words[1:]
     return [_NUMERALS.get(word, word) for word in words]

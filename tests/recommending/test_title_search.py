@@ -134,6 +134,15 @@ def test_odd_searches_find_something_or_nothing(bundled: Bundled, text: str) -> 
     assert len(bundled.search.find(text, 3)) <= 3
 
 
+def test_titles_of_symbols_alone_are_found_by_them() -> None:
+    titles = ["🎬🍿", "!!!", "Heat", "(500) Days"]
+    search = TitleSearch(titles, [2020, 2021, 1995, 2009], np.zeros(4))
+    assert search.find("🎬🍿") == [(0, EXACT)]
+    assert search.find("🎬") == [(0, PREFIX)]
+    assert search.find("!!!") == [(1, EXACT)]
+    assert search.find("heat!!!") == [(2, EXACT)], "beside words they are left out"
+
+
 def test_an_empty_catalogue_finds_nothing() -> None:
     assert TitleSearch([], [], []).find("heat") == []
 
