@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from scipy import sparse
@@ -177,7 +178,7 @@ def nothing_rated_is_served(store: ArtifactStore, faiss_index: Artifact) -> Find
     """No list that the API's own code answers holds a movie that its user has rated, whatever became of the rating.
 
     Everybody in the raw ratings is asked for, be they in training or not, or 10,000 people at random of more; and for
-    all of them the index must know every rating.
+    all of them the index must know every rating. Whom a refit left out, having been erased, is a stranger to it.
     """
     from movierec_engine.serving.list_making import list_for
     from movierec_engine.serving.list_options import ListOptions
@@ -185,8 +186,11 @@ def nothing_rated_is_served(store: ArtifactStore, faiss_index: Artifact) -> Find
     from movierec_engine.serving.person import of_user
 
     splits = store.resolve(store.resolve(faiss_index.parents[kinds.TRAINED_MODEL]).parents[kinds.SPLITS])
-    rated = RatedMovies.of(Ratings.load(raw_ratings_of(store, splits).verify().folder).table)
-    served = _served(store, faiss_index)
+    ratings, served = Ratings.load(raw_ratings_of(store, splits).verify().folder).table, _served(store, faiss_index)
+    known = served.index.rated.users.index(ratings["user_id"]) >= 0
+    if _left_out(store, faiss_index) == pc.count_distinct(ratings["user_id"].filter(pa.array(~known))).as_py():
+        ratings = ratings.filter(pa.array(known))
+    rated = RatedMovies.of(ratings)
     users = np.random.default_rng(0).permutation(rated.users.ids)[:MASKED_USERS].tolist()
     places = {}
     with one_blas_thread():
@@ -205,6 +209,12 @@ def nothing_rated_is_served(store: ArtifactStore, faiss_index: Artifact) -> Find
         + lacking,
         {"users": len(users), "rated": again},
     )
+
+
+def _left_out(store: ArtifactStore, faiss_index: Artifact) -> int:
+    """How many people an index knows nothing of, as they were erased before its model was refitted."""
+    refitted = faiss_index.parents.get(kinds.REFITTED_MODEL)
+    return int(store.resolve(refitted).facts.get("left_out_users", 0)) if refitted else 0
 
 
 def is_exact(faiss_index: Artifact) -> bool:

@@ -25,6 +25,7 @@ from movierec_engine.feedback import FeedbackError, FeedbackLogs
 from movierec_engine.models import EASE
 from movierec_engine.models.fitting import Epoch
 from movierec_engine.models.registry import load_model
+from movierec_engine.pipeline import model_checks
 from movierec_engine.release import decisions, judging, manual, promotion, refit_checks
 from movierec_engine.release.decisions import KEPT, PROMOTED, REFUSED, UNCHANGED, Decision
 from movierec_engine.release.refit import epochs_kept, find_refitted_index, refit_index, refit_model
@@ -204,6 +205,16 @@ def test_a_refit_leaves_out_who_was_erased_since_the_split(shop: Shop) -> None:
     assert [len(built.rated.by(user)[0]) > 0 for user in (*gone, *stays)] == [False, False, *[True] * 5]
     assert refit_checks.refit_agrees(shop.store, made).numbers["agreement"] > 0.5
     assert load_model(members[0].folder).history[2].nnz == everything.matrix()[3].nnz, "user 3 took the place of 2"
+
+
+def test_after_an_erasure_a_model_that_was_trained_before_it_is_promoted_without_the_person(shop: Shop) -> None:
+    gone = int(shop.split().train.users.ids[2])
+    FeedbackLogs(shop.store.root).of("camps").erase(gone)
+    decision = shop.challenge()
+    assert decision.verdict == PROMOTED, decision.sentence
+    assert len(RetrievalIndex.load(shop.served.folder).rated.by(gone)[0]) == 0
+    check = model_checks.nothing_rated_is_served(shop.store, shop.served)
+    assert check.passed and check.numbers["users"] == len(shop.split().everything().users) - 1
 
 
 def test_who_was_erased_stays_left_out_once_the_log_is_moved_away_and_a_broken_log_refits_nothing(shop: Shop) -> None:
