@@ -37,10 +37,15 @@ _RETRIES = 8
 _REFUSED = re.compile(
     r"\b40[13] (Forbidden|Unauthorized)|ExpiredToken|InvalidAccessKeyId|SignatureDoesNotMatch|RequestTimeTooSkewed"
 )
+_OTHER_REGION = re.compile(
+    r"PermanentRedirect|IllegalLocationConstraint|AuthorizationHeaderMalformed</Code>.*region|without LOCATION"
+)
+_STATUS = re.compile(r"Server returned non-2xx status code: (\d{3} [A-Za-z -]+)")
+_SAID = re.compile(r"<Code>(.+?)</Code>(?:\s*<Message>(.+?)</Message>)?", re.DOTALL)
 
 
 class AwayError(StoreError):
-    """The object store cannot be reached, or refuses the credentials."""
+    """The object store cannot be reached, or refuses a request or its credentials."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +174,7 @@ class Objects:
             raise AwayError(self._sentence(key, error)) from error
 
     def _sentence(self, key: str, error: Exception) -> str:
-        text = str(error)
+        text = str(error).partition("\n\nDebug source")[0]
         if _REFUSED.search(text) or type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError"):
             return (
                 f"{self.url}: the credentials of the environment are refused; renew them if they have expired, and set "
@@ -177,9 +182,30 @@ class Objects:
             )
         if "NoSuchBucket" in text:
             return f"{self.url}: there is no such bucket; make it, or set paths.artifacts"
-        why = text.partition("\n")[0].rpartition(" - ")[2].partition(": <")[0].strip()
-        endpoint = "AWS_ENDPOINT_URL and " if self.url.startswith("s3:") else ""
+        of_s3 = self.url.startswith("s3:")
+        if of_s3 and _OTHER_REGION.search(text):
+            said = _said(text) or "it redirects to another region"
+            return f"{self.url}: the object store refuses the region ({said}); set AWS_REGION to the bucket's"
+        if status := _STATUS.search(text):
+            said = ", ".join(filter(None, (status[1].strip(), _said(text))))
+            return f"{self.url}: the object store answers, and refuses ({said}); {_remedy(status[1], text, of_s3)}"
+        why = text.partition("\n")[0].rpartition(" - ")[2].partition(": <")[0].strip(" :")
+        endpoint = "AWS_ENDPOINT_URL and " if of_s3 else ""
         return f"{self.url}: the object store is out of reach ({why}); look at {endpoint}the network"
+
+
+def _said(text: str) -> str:
+    """The code and the message in an error of S3's, on one line; "" where there is none."""
+    found = _SAID.search(text)
+    return " ".join(": ".join(filter(None, found.groups())).split())[:300] if found else ""
+
+
+def _remedy(status: str, text: str, of_s3: bool) -> str:
+    if status.startswith("501") or "NotImplemented" in text:
+        return "it has to honour conditional writes (If-Match, If-None-Match)"
+    if status.startswith("5"):
+        return "try again once it is well"
+    return "look at AWS_ENDPOINT_URL, AWS_REGION and the bucket" if of_s3 else "look at the bucket"
 
 
 @cache

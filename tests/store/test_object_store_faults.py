@@ -8,6 +8,8 @@ import shutil
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -165,34 +167,86 @@ def test_an_absent_endpoint_is_one_sentence(bucket: str, monkeypatch: pytest.Mon
     assert "\n" not in str(absent.value)
 
 
+@contextmanager
+def refusing(status: int, body: str) -> Iterator[list[str]]:
+    """An object store that refuses every request; the paths that were asked for."""
+    asked: list[str] = []
+
+    class Refusing(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            asked.append(self.path)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body.encode())
+
+        do_GET = do_PUT = do_HEAD = do_POST = _answer
+
+        def log_message(self, format: str, *arguments: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server, pytest.MonkeyPatch.context() as patch:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        yield asked
+        server.shutdown()
+
+
 @pytest.mark.parametrize(
     ("status", "code"), [(403, "RequestTimeTooSkewed"), (400, "ExpiredToken"), (403, "SignatureDoesNotMatch")]
 )
 def test_a_store_that_refuses_is_one_sentence_by_whatever_word_and_not_asked_again(
-    status: int, code: str, bucket: str, monkeypatch: pytest.MonkeyPatch
+    status: int, code: str, bucket: str
 ) -> None:
     """As S3 says it; the tests' server never does."""
-
-    asked: list[str] = []
-
-    class Refusing(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            said = f"<Error><Code>{code}</Code><Message>It is refused.</Message></Error>".encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(said)))
-            self.end_headers()
-            self.wfile.write(said)
-
-        def log_message(self, format: str, *arguments: object) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as refusing:
-        threading.Thread(target=refusing.serve_forever, daemon=True).start()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{refusing.server_port}")
-        with pytest.raises(AwayError, match="are refused; renew them if they have expired, and set this machine's cl"):
-            ArtifactStore(f"s3://refused/{code}").latest(MODEL)
-        refusing.shutdown()
+    with (
+        refusing(status, f"<Error><Code>{code}</Code><Message>It is refused.</Message></Error>") as asked,
+        pytest.raises(AwayError, match="are refused; renew them if they have expired, and set this machine's cl"),
+    ):
+        ArtifactStore(f"s3://refused/{code}").latest(MODEL)
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said", "sentence"),
+    [
+        (400, "AuthorizationHeaderMalformed", "the region 'a' is wrong; expecting 'b'", "set AWS_REGION to the bucket"),
+        (301, "PermanentRedirect", "must be addressed using the specified endpoint", "set AWS_REGION to the bucket's"),
+        (400, "IllegalLocationConstraintException", "is incompatible", "set AWS_REGION to the bucket's"),
+        (
+            501,
+            "NotImplemented",
+            "A header implies more",
+            r"501 Not Implemented, NotImplemented: A .*conditional writes",
+        ),
+        (400, "InvalidRequest", "It is\nodd", r"\(400 Bad Request, InvalidRequest: It is odd\); look at AWS_ENDPOINT_"),
+        (405, "", "", r"\(405 Method Not Allowed\); look at AWS_ENDPOINT_URL, AWS_REGION and the bucket"),
+        (
+            500,
+            "InternalError",
+            "Oops",
+            r"\(500 Internal Server Error, InternalError: Oops\); try again once it is",
+        ),
+    ],
+)
+def test_a_store_that_answers_and_refuses_is_not_told_as_out_of_reach(
+    status: int, code: str, said: str, sentence: str, bucket: str
+) -> None:
+    body = f"<?xml version='1.0'?>\n<Error><Code>{code}</Code><Message>{said}</Message></Error>" if code else ""
+    with refusing(status, body):
+        asking = Objects(f"s3://refused/{status}-{code}")  # a client remembers its endpoint
+        requests = (
+            lambda: asking.read("latest/x"),
+            lambda: asking.list("latest/"),
+            lambda: asking.write("latest/x", b"1", None),
+            lambda: asking.upload("content/x", b"1"),
+        )
+        for request in requests:
+            with pytest.raises(AwayError, match=sentence) as refused:
+                request()
+            assert "out of reach" not in str(refused.value)
+            assert "\n" not in str(refused.value)
 
 
 def test_a_store_that_answers_503_three_times_is_asked_again(
