@@ -15,6 +15,7 @@ from filelock import FileLock
 from movierec_engine.errors import StoreError
 from movierec_engine.store import kinds
 from movierec_engine.store.artifact_store import ArtifactStore
+from movierec_engine.store.files import replace_file
 from movierec_engine.store.folder_storage import FolderStorage
 from movierec_engine.store.objects import AwayError
 from movierec_engine.store.slot import MANIFEST, Slot
@@ -72,11 +73,13 @@ class Mirror:
         return problems
 
     def _bring(self, slot: Slot, version: str, manifest: Mapping[str, Any], whole: bool) -> None:
-        """Bring a version's manifest and files, unless they are there."""
+        """Bring a version's manifest and files, unless they are there; a damaged manifest is replaced."""
         wanted = {name: file for name, file in manifest["files"].items() if _is_shown(slot.kind, name, whole)}
         home = self._target.home(slot) / version
         missing = {name: file for name, file in wanted.items() if not (home / name).is_file()}
-        if (home / MANIFEST).is_file() and not missing:
+        own = {name: value for name, value in manifest.items() if name != "content"}
+        text = json.dumps(own, indent=1)
+        if self._target.manifest(slot, version) == text and not missing:
             return
         artifact = self.source.get(slot, version)
         scratch = self._target.scratch()
@@ -89,8 +92,8 @@ class Mirror:
                 for name in missing:
                     (home / name).parent.mkdir(parents=True, exist_ok=True)
                     (scratch / name).replace(home / name)
+                replace_file(home / MANIFEST, text)
             else:
-                own = {name: value for name, value in manifest.items() if name != "content"}
                 self._target.put(slot, version, scratch, self._target.upload(scratch, own))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)

@@ -32,7 +32,7 @@ from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.store import lease, scratch
 from movierec_engine.store.files import replace_file
 from movierec_engine.store.objects import TRANSFERS, AwayError, Objects
-from movierec_engine.store.slot import Slot
+from movierec_engine.store.slot import Slot, is_manifest
 from movierec_engine.store.storage import Files, LostRaceError, Manifest
 from movierec_engine.store.version_cache import VersionCache
 
@@ -122,7 +122,10 @@ class ObjectStorage:
         def ask() -> str | None:
             return self._text(_manifest(slot, version))
 
-        return self._remembered(f"manifest of {slot}/{version}", ask, final=True)
+        def is_final(text: str | None) -> bool:
+            return text is not None and is_manifest(text, str(slot))
+
+        return self._remembered(_question(slot, version), ask, is_final)
 
     def manifests(self, slot: Slot) -> dict[str, str]:
         def ask() -> dict[str, str]:
@@ -139,7 +142,13 @@ class ObjectStorage:
         def fetch(missing: list[tuple[str, Path]]) -> None:
             self._fetch(missing, files, content)
 
-        return self._cache.folder(f"{slot}/{version}", files, fetch)
+        try:
+            return self._cache.folder(f"{slot}/{version}", files, fetch)
+        except AwayError:
+            raise
+        except StoreError:
+            self._forget(slot, version)
+            raise
 
     def copy_to(self, folder: Path, slot: Slot, version: str, files: Files, content: str) -> None:
         self._fetch([(name, folder / name) for name in files], files, content)
@@ -149,6 +158,7 @@ class ObjectStorage:
             self._objects.upload(_content(content, file["sha256"]), folder / name)
 
     def discard(self, slot: Slot, version: str) -> bool:
+        self._forget(slot, version)
         return self._cache.drop(f"{slot}/{version}")
 
     def slots(self, kind: str = "") -> Iterator[Slot]:
@@ -215,17 +225,16 @@ class ObjectStorage:
 
     def _texts(self, keys: list[str]) -> dict[str, str]:
         """The texts of manifests by their keys, of those that are there; as they never change, a copy here will do."""
-        copies = self._cache_folder / "manifests"
 
         def read(key: str) -> tuple[str, str | None]:
-            copy = copies / key.removeprefix("versions/")
-            try:
-                return key, copy.read_text(encoding="utf-8")
-            except OSError:
-                text = self._text(key)
-                if text is not None:
-                    self._keep(copy, text)
-                return key, text
+            copy, slot = self._copy(key), key.removeprefix("versions/").rpartition("/")[0]
+            with suppress(OSError, ValueError):
+                if is_manifest(text := copy.read_text(encoding="utf-8"), slot):
+                    return key, text
+            found = self._text(key)
+            if found is not None and is_manifest(found, slot):
+                self._keep(copy, found)
+            return key, found
 
         with ThreadPoolExecutor(TRANSFERS) as pool:
             return {key: text for key, text in pool.map(read, keys) if text is not None}
@@ -235,9 +244,9 @@ class ObjectStorage:
             (_content(content, files[name]["sha256"]), int(files[name]["size"]), path) for name, path in missing
         )
 
-    def _remembered(self, name: str, ask: Callable[[], T], final: bool = False) -> T:
+    def _remembered(self, name: str, ask: Callable[[], T], is_final: Callable[[T], bool] | None = None) -> T:
         """The answer to a question about the store; for a reader that may be offline, the last one that this host got
-        while the store does not answer, or at any time where an answer is final, unless it is None.
+        while the store does not answer, or at any time where that is final.
 
         Raises AwayError where there is none.
         """
@@ -247,10 +256,10 @@ class ObjectStorage:
         if (recent := self._recent.get(name)) and now - recent[0] < RECENT_SECONDS:
             answer: T = recent[1]
             return answer
-        path = self._cache_folder / "answers" / f"{quote(name, safe=' ')}.json"
-        if final:
+        path = self._answer(name)
+        if is_final:
             with suppress(AwayError):
-                if (kept := self._kept(path, AwayError())) is not None:
+                if is_final(kept := self._kept(path, AwayError())):
                     self._recent[name] = (now, kept)
                     return kept  # type: ignore[no-any-return]
         if now >= self._away_until:
@@ -272,6 +281,20 @@ class ObjectStorage:
             kept = self._kept(path, AwayError(f"{self.location}: the object store is out of reach"))
         self._recent[name] = (time.monotonic(), kept)
         return kept  # type: ignore[no-any-return]
+
+    def _answer(self, name: str) -> Path:
+        return self._cache_folder / "answers" / f"{quote(name, safe=' ')}.json"
+
+    def _copy(self, key: str) -> Path:
+        return self._cache_folder / "manifests" / key.removeprefix("versions/")
+
+    def _forget(self, slot: Slot, version: str) -> None:
+        """Ask the store again for a manifest whose files are not as it says: it may be the copy here that is wrong."""
+        name = _question(slot, version)
+        self._recent.pop(name, None)
+        for path in (self._answer(name), self._copy(_manifest(slot, version))):
+            with suppress(OSError):
+                path.unlink()
 
     def _keep(self, path: Path, text: str) -> None:
         """Keep an answer on this host; one that its disk does not take is an answer all the same."""
@@ -304,6 +327,10 @@ def _content(day: str, digest: str) -> str:
 
 def _manifest(slot: Slot, version: str) -> str:
     return f"versions/{slot}/{version}.json"
+
+
+def _question(slot: Slot, version: str) -> str:
+    return f"manifest of {slot}/{version}"
 
 
 def _days_since(day: str) -> float:

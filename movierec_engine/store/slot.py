@@ -1,5 +1,6 @@
 """Slots, the places of versions in a store, and references to versions."""
 
+import json
 import re
 from dataclasses import dataclass, replace
 
@@ -58,3 +59,12 @@ def parse_reference(reference: str) -> tuple[Slot, str]:
             f"{reference!r} is not a reference to an artifact, such as trained_model/DATA_SET/ease/cpu/VERSION"
         )
     return Slot(*parts[:-1]), parts[-1]
+
+
+def is_manifest(text: str, slot: str) -> bool:
+    """True for the text of a manifest of a version of this slot: a JSON object that names it."""
+    try:
+        manifest = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(manifest, dict) and manifest.get("slot") == slot

@@ -2,6 +2,7 @@
 
 import http.client
 import itertools
+import json
 import os
 import pickle
 import shutil
@@ -18,6 +19,7 @@ from object_store import ObjectStoreServer
 
 from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.store import Artifact, ArtifactStore, Slot, lease, object_storage, objects, version_cache
+from movierec_engine.store.mirror import Mirror
 from movierec_engine.store.object_storage import ObjectStorage
 from movierec_engine.store.objects import AwayError, LostRaceError, Objects
 
@@ -44,6 +46,12 @@ def objects_of(store: ArtifactStore) -> Objects:
 def on_another_host(monkeypatch: pytest.MonkeyPatch, url: str, tmp_path: Path, **more: bool) -> ArtifactStore:
     monkeypatch.setenv("MOVIEREC_LOCAL", str(tmp_path / "another host"))
     return ArtifactStore(url, **more)
+
+
+def manifest_copies(host: Path) -> list[Path]:
+    """What a host has of the manifests that it has read one by one."""
+    (cache,) = (host / ".cache").iterdir()
+    return [*cache.glob("manifests/*/*/*/*/*.json"), *cache.glob("answers/manifest of *.json")]
 
 
 def test_who_comes_late_to_a_pointer_leaves_it_as_it_is(bucket: str) -> None:
@@ -313,6 +321,77 @@ def test_a_damaged_copy_on_this_host_is_fetched_again(bucket: str) -> None:
     made = publish(ArtifactStore(bucket))
     (made.folder / "data.txt").write_text("hellO")
     assert text_of(made) == "hello"
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b'{"format": 1, "ki', b"\xff\xfe", b"[]", b'{"slot": "trained_model/small/als/cpu"}']
+)
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_damaged_copy_of_a_manifest_is_asked_for_again(
+    offline: bool, damage: bytes, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = publish(ArtifactStore(bucket))
+    elsewhere = on_another_host(monkeypatch, bucket, tmp_path, offline=offline)
+    assert (elsewhere.versions(MODEL), elsewhere.resolve(made.reference)) == ([made], made)
+    copies = manifest_copies(tmp_path / "another host")
+    assert len(copies) == 1 + offline
+    sound = [copy.read_bytes() for copy in copies]
+    for copy in copies:
+        copy.write_bytes(
+            damage if copy.parts[-2] != "answers" else json.dumps(damage.decode(errors="replace")).encode()
+        )
+    started = ArtifactStore(bucket, offline=offline)
+    assert (started.versions(MODEL), started.resolve(made.reference)) == ([made], made)
+    assert [copy.read_bytes() for copy in copies] == sound
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_wrong_answer_for_a_manifest_is_not_kept(
+    offline: bool, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As a proxy's page for signing in, with status 200."""
+    made = publish(ArtifactStore(bucket))
+    own, key = Objects(bucket), f"versions/{made.reference}.json"
+    sound, _ = own.read(key)  # type: ignore[misc]
+    own.replace(key, b"<html>Sign in</html>")
+    monkeypatch.setattr(object_storage, "RECENT_SECONDS", -1.0)
+    elsewhere = on_another_host(monkeypatch, bucket, tmp_path, offline=offline)
+    assert elsewhere.versions(MODEL) == []
+    with pytest.raises(StoreError, match="not a readable manifest"):
+        elsewhere.resolve(made.reference)
+    own.replace(key, sound)
+    for reader in (elsewhere, ArtifactStore(bucket, offline=offline)):
+        assert (reader.versions(MODEL), reader.resolve(made.reference)) == ([made], made)
+
+
+def test_a_copy_of_a_manifest_that_no_longer_fits_the_files_is_asked_for_again(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Readable all the same, as where a checksum in it was changed on the disk."""
+    made = publish(ArtifactStore(bucket))
+    elsewhere = on_another_host(monkeypatch, bucket, tmp_path, offline=True)
+    assert (elsewhere.versions(MODEL), elsewhere.resolve(made.reference)) == ([made], made)
+    monkeypatch.setattr(object_storage, "RECENT_SECONDS", -1.0)
+    for read in (lambda: elsewhere.versions(MODEL)[0], lambda: elsewhere.resolve(made.reference)):
+        for copy in manifest_copies(tmp_path / "another host"):
+            copy.write_text(copy.read_text().replace(made.files["data.txt"]["sha256"], "0" * 64))
+        with pytest.raises(StoreError, match="is not there"):
+            read().verify()
+        assert text_of(read()) == "hello"
+        elsewhere.storage.discard(MODEL, made.version)
+        assert elsewhere.resolve(made.reference) == elsewhere.versions(MODEL)[0] == made
+
+
+@pytest.mark.parametrize("damage", ["", None])
+def test_a_damaged_manifest_of_a_mirror_is_brought_again(bucket: str, damage: str | None) -> None:
+    made = publish(ArtifactStore(bucket))
+    mirror = Mirror(bucket)
+    assert mirror.refresh() == []
+    path = mirror.folder / made.reference / "manifest.json"
+    sound = path.read_text()
+    path.unlink() if damage is None else path.write_text(damage)
+    assert mirror.refresh() == []
+    assert path.read_text() == sound
 
 
 def test_a_fetch_that_was_interrupted_goes_on_with_what_it_has(
