@@ -17,7 +17,7 @@ from movierec_engine.errors import ConfigError
 from movierec_engine.reporting.progress import advance, step
 from movierec_engine.store import ArtifactStore
 from movierec_engine.store.files import fsync, replace_file
-from movierec_engine.store.retention import every_version
+from movierec_engine.store.retention import slots_of_versions
 from movierec_engine.store.slot import LATEST, MANIFEST
 from movierec_engine.store.storage import Location
 
@@ -81,7 +81,7 @@ def _records_of(archive: Backup, part: str, root: Path) -> Records | None:
 def _occupied(root: Path, records: dict[str, Records | None]) -> Iterator[str]:
     """The stores, feedback logs and databases that hold data which a restore would replace."""
     store = ArtifactStore(root)
-    if every_version(store) or any((root / "pointers").glob("*/*.json")):
+    if any(slots_of_versions(store)) or any((root / "pointers").glob("*/*.json")):
         yield f"the store {root}"
     yield from (f"the feedback log {path}" for path in (root / FEEDBACK).glob("*/feedback.db"))
     for part, of in records.items():
@@ -125,7 +125,7 @@ def _move_aside(root: Path, records: dict[str, Records | None]) -> None:
     """Move what a restore replaces into folders of their own; erasures stay, as they hold for what is restored too."""
     name = f".replaced-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     store = ArtifactStore(root)
-    aside = [root / kind for kind in sorted({slot.kind for slot in every_version(store)})] + [root / "pointers"]
+    aside = [root / kind for kind in sorted({slot.kind for slot in slots_of_versions(store)})] + [root / "pointers"]
     aside += [Path(f"{path}{ending}") for path in (root / FEEDBACK).glob("*/feedback.db") for ending in ENDINGS]
     for path in aside:
         _move(path, root / name / path.relative_to(root))

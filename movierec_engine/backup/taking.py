@@ -17,7 +17,7 @@ from movierec_engine.feedback.logs import FeedbackLogs
 from movierec_engine.release.retention import kept_releases, needed
 from movierec_engine.reporting.progress import advance, step
 from movierec_engine.store import Artifact, ArtifactStore, kinds
-from movierec_engine.store.retention import every_version
+from movierec_engine.store.retention import slots_of_versions
 from movierec_engine.store.slot import MANIFEST
 from movierec_engine.store.storage import Location, is_url
 
@@ -116,7 +116,7 @@ def _notes(store: ArtifactStore) -> dict[str, bytes]:
 
 def _latest(store: ArtifactStore) -> dict[str, str]:
     """Slot -> the version that its LATEST names."""
-    return {str(slot): store.latest_name(slot) or "" for slot in every_version(store)}
+    return {str(slot): store.latest_name(slot) or "" for slot in slots_of_versions(store)}
 
 
 def _named(notes: Mapping[str, bytes], latest: Mapping[str, str]) -> dict[str, str]:

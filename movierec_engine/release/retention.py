@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.pipeline.data import Origin
-from movierec_engine.release.decisions import PRUNED, Decision, record, releases, served_reference
+from movierec_engine.release.decisions import PRUNED, Decision, decisions, record, releases, served_reference
 from movierec_engine.reporting.numbers import memory
-from movierec_engine.store import Artifact, ArtifactStore, kinds
+from movierec_engine.store import Artifact, ArtifactStore, Slot, kinds
+from movierec_engine.store.objects import AwayError
 from movierec_engine.store.retention import kept_versions, removable
+from movierec_engine.store.storage import REPAIR_OR_REMOVE
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,11 @@ def prune(
     report or canaries of those, a decision, a note, or anything that a kept version was made from. Newer versions go
     first, so that a process that is killed leaves none without its parents. What a run that is at work now was started
     from may go if `keep` newer ones are there: prune between runs.
+
+    Raises StoreError, and deletes nothing, where a manifest, a pointer or a decision cannot be read.
     """
     with store.deciding(data_set):
+        _require_decisions(store, data_set)
         kept = releases(store, data_set)[-config.keep_releases :]
         gone = removable(store, data_set, keep, _with_reports(store, kept), records=kinds.RECORDS)
         pruned = Pruned(gone, len(kept))
@@ -70,12 +75,25 @@ def kept_releases(store: ArtifactStore, config: ReleaseConfig) -> list[str]:
     return [reference for one in data_sets for reference in releases(store, one)[-config.keep_releases :]]
 
 
+def _require_decisions(store: ArtifactStore, data_set: str) -> None:
+    """Raises StoreError for a decision that cannot be read, since what was released by it cannot be told."""
+    readable = {one.reference for one in decisions(store, data_set)}
+    for made in store.versions(Slot(kinds.RELEASE_DECISION, data_set)):
+        if made.reference not in readable:
+            raise StoreError(
+                f"nothing is deleted, as {made.reference} is damaged, and what was released by it cannot be told; "
+                f"{REPAIR_OR_REMOVE}"
+            )
+
+
 def _with_reports(store: ArtifactStore, references: list[str]) -> set[str]:
     """Indices with the reports and canaries of their models, by which they can still be compared and judged."""
     kept = set(references)
     for reference in references:
         try:
             model = store.resolve(store.resolve(reference).parents[kinds.TRAINED_MODEL])
+        except AwayError:
+            raise
         except (StoreError, KeyError):  # gone already
             continue
         for kind in (kinds.EVALUATION_REPORT, kinds.LEAK_CANARIES):

@@ -26,7 +26,7 @@ from movierec_engine.store.files import sha256_of
 from movierec_engine.store.folder_storage import FolderStorage
 from movierec_engine.store.permission import ask_permission
 from movierec_engine.store.slot import Slot, is_name, parse_reference
-from movierec_engine.store.storage import Location, Storage, is_url
+from movierec_engine.store.storage import REPAIR_OR_REMOVE, Location, Storage, is_url
 
 SERVING = "serving"
 """The pointer that names what the API answers from."""
@@ -311,7 +311,7 @@ class ArtifactStore:
             return Artifact(slot, version, self.storage, **texts, **groups, content=content)  # type: ignore[arg-type]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(
-                f"{self.location}/{slot}/{version}: not a readable manifest ({error}); materialize {slot} again"
+                f"{self.location}/{slot}/{version}: not a readable manifest ({error}); {REPAIR_OR_REMOVE}"
             ) from error
 
     def _pointer_place(self, name: str, data_set: str) -> str:

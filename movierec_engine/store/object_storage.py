@@ -32,8 +32,8 @@ from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.store import lease, scratch
 from movierec_engine.store.files import replace_file
 from movierec_engine.store.objects import TRANSFERS, AwayError, Objects
-from movierec_engine.store.slot import Slot, is_manifest
-from movierec_engine.store.storage import Files, LostRaceError, Manifest
+from movierec_engine.store.slot import Slot, slot_in
+from movierec_engine.store.storage import REPAIR_OR_REMOVE, Files, LostRaceError, Manifest
 from movierec_engine.store.version_cache import VersionCache
 
 log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ class ObjectStorage:
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise StoreError(
                     f"{self.location}/{key}: not a readable manifest ({error}), so what it needs cannot be told; "
-                    "delete it"
+                    f"{REPAIR_OR_REMOVE}"
                 ) from error
         self._objects.delete(key for key in over if key not in used)
 
@@ -123,7 +123,7 @@ class ObjectStorage:
             return self._text(_manifest(slot, version))
 
         def is_final(text: str | None) -> bool:
-            return text is not None and is_manifest(text, str(slot))
+            return text is not None and slot_in(text) == str(slot)
 
         return self._remembered(_question(slot, version), ask, is_final)
 
@@ -229,10 +229,10 @@ class ObjectStorage:
         def read(key: str) -> tuple[str, str | None]:
             copy, slot = self._copy(key), key.removeprefix("versions/").rpartition("/")[0]
             with suppress(OSError, ValueError):
-                if is_manifest(text := copy.read_text(encoding="utf-8"), slot):
+                if slot_in(text := copy.read_text(encoding="utf-8")) == slot:
                     return key, text
             found = self._text(key)
-            if found is not None and is_manifest(found, slot):
+            if found is not None and slot_in(found) == slot:
                 self._keep(copy, found)
             return key, found
 

@@ -61,10 +61,10 @@ def parse_reference(reference: str) -> tuple[Slot, str]:
     return Slot(*parts[:-1]), parts[-1]
 
 
-def is_manifest(text: str, slot: str) -> bool:
-    """True for the text of a manifest of a version of this slot: a JSON object that names it."""
+def slot_in(text: str) -> str | None:
+    """The slot that a manifest's text names, "" where it is of something else, or None where it is damaged."""
     try:
         manifest = json.loads(text)
     except ValueError:
-        return False
-    return isinstance(manifest, dict) and manifest.get("slot") == slot
+        return None
+    return str(manifest.get("slot", "")) if isinstance(manifest, dict) else None

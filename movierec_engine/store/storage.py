@@ -18,6 +18,9 @@ Manifest = dict[str, Any]
 Files = Mapping[str, Mapping[str, Any]]
 """Name of each file of a version -> its `size` in bytes and its `sha256`."""
 
+REPAIR_OR_REMOVE = "repair it from another store by `movierec store copy FROM TO --verify`, or remove that version"
+"""Remedy for a version that has to be readable: one that is made again leaves it as it is."""
+
 
 class LostRaceError(StoreError):
     """A compare-and-swap failed: somebody else changed the value first."""

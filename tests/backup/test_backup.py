@@ -266,6 +266,22 @@ def test_a_needed_version_without_readable_manifest_is_not_left_out_in_silence(
     assert not (tmp_path / "backup").exists()
 
 
+def test_a_slot_none_of_whose_versions_can_be_read_is_neither_left_out_nor_taken_for_empty(
+    platform: Path, backup: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "store"
+    (made,) = World(ArtifactStore(path)).train("ease", GOOD).parents.values()
+    (path / made / "manifest.json").write_text("{")
+    (path / "dagster").mkdir()
+    shutil.rmtree(path / "trained_model")
+    shutil.rmtree(path / "faiss_index")
+    shutil.rmtree(path / "evaluation_report")
+    with pytest.raises(BackupError, match=r"LATEST needs a version that cannot be backed up"):
+        back_up(path, tmp_path / "backup", RELEASE)
+    with pytest.raises(BackupError, match=r"the store .* is not empty"):
+        restore(path, backup)
+
+
 def test_a_database_that_somebody_keeps_to_himself_is_waited_for_and_named(
     platform: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,6 +100,25 @@ def test_an_unreadable_pointer_stops_pruning(tmp_path: Path) -> None:
         removable(store, "small", 1)
 
 
+def test_a_damaged_latest_stops_pruning(tmp_path: Path) -> None:
+    """It may have named an old version."""
+    store = ArtifactStore(tmp_path)
+    versions = [publish(store) for _ in range(3)]
+    store.set_latest(versions[0])
+    store.storage.latest_file(SLOT).write_text("")
+    with pytest.raises(StoreError, match=r"LATEST of .* is damaged"):
+        removable(store, "small", 1)
+
+
+def test_manifests_of_something_else_below_the_root_do_not_stop_pruning(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    versions = [publish(store) for _ in range(3)]
+    replace_file(tmp_path / "site" / "assets" / "LATEST", "x")
+    replace_file(tmp_path / "site" / "assets" / "x" / "manifest.json", '{"icons": []}')
+    assert prune(store, keep=1) == versions[1::-1]
+    assert list(every_version(store)) == [SLOT]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_whenever_pruning_is_killed_no_version_has_lost_a_parent(tmp_path: Path, seed: int) -> None:
     """A random lineage over three kinds; after each single deletion every version left has all of its parents."""

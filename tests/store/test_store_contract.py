@@ -175,6 +175,30 @@ def test_pruning_keeps_what_is_pointed_at_and_what_that_was_made_from(location: 
     assert removable(store, "small", keep=1) == [models[1], splits[1]]
 
 
+def damage_manifest(store: ArtifactStore, made: Artifact, text: str = "{") -> None:
+    if isinstance(store.storage, FolderStorage):
+        (made.folder / "manifest.json").write_text(text)
+    else:
+        store.storage._objects.replace(f"versions/{made.reference}.json", text.encode())  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("damage", ["{", "", "[]", '{"format": 99, "slot": "SLOT"}'])
+@pytest.mark.parametrize("data_set", ["small", "large"])
+def test_pruning_deletes_nothing_while_a_manifest_cannot_be_read(
+    location: Location, damage: str, data_set: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it was made from cannot be told, be it of this data set or of another."""
+    store = ArtifactStore(location)
+    splits = [publish(store, str(number), slot=SPLITS) for number in range(3)]
+    child = publish(store, slot=Slot("trained_model", data_set, "ease", "cpu"), parents={"splits": splits[0]})
+    assert removable(store, "small", keep=1) == [splits[1]]
+    damage_manifest(store, child, damage.replace("SLOT", str(child.slot)))
+    monkeypatch.setenv("MOVIEREC_LOCAL", str(tmp_path / "another host"))
+    elsewhere = ArtifactStore(location)
+    with pytest.raises(StoreError, match=f"nothing is deleted, as .* cannot be told: .*{child.version}"):
+        removable(elsewhere, "small", keep=1)
+
+
 @pytest.mark.parametrize("damage", ["manifest", "pointer"])
 def test_texts_that_cannot_be_read_are_named(location: Location, damage: str) -> None:
     store = ArtifactStore(location)
