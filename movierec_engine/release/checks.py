@@ -11,6 +11,7 @@ from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.pipeline import model_checks
 from movierec_engine.release import refit_checks
 from movierec_engine.store import Artifact, ArtifactStore, is_refitted, kinds
+from movierec_engine.store.objects import AwayError
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ def damage_of(index: Artifact) -> str:
 
     try:
         RetrievalIndex.load(index.verify().folder)
+    except AwayError:  # no damage: nobody can tell now
+        raise
     except Exception as error:  # whatever is wrong with the files, as a server sees it
         return str(error) or type(error).__name__
     return ""

@@ -16,6 +16,7 @@ from typing import Any
 from movierec_engine.errors import StoreError
 from movierec_engine.pipeline.data import Origin
 from movierec_engine.store import PINNED, SERVING, Artifact, ArtifactStore, Slot, content_key, is_refitted, kinds
+from movierec_engine.store.objects import AwayError
 from movierec_engine.tracking import registry
 
 DECISION_FILE = "decision.json"
@@ -98,7 +99,7 @@ def carry_out(store: ArtifactStore, decision: Decision, index: Artifact, details
 
 
 def decisions(store: ArtifactStore, data_set: str) -> list[Decision]:
-    """Every readable decision about a data set, oldest first."""
+    """Every readable decision about a data set, oldest first. Raises AwayError while the store does not answer."""
     known = {item.name for item in fields(Decision)}
     found = []
     for made in store.versions(Slot(kinds.RELEASE_DECISION, data_set)):
@@ -106,6 +107,8 @@ def decisions(store: ArtifactStore, data_set: str) -> list[Decision]:
             content = json.loads((made.verify(DECISION_FILE).folder / DECISION_FILE).read_text(encoding="utf-8"))
             known_values = {name: value for name, value in content.items() if name in known}
             found.append(Decision(**{**known_values, "at": made.created_at, "reference": made.reference}))
+        except AwayError:
+            raise
         except (StoreError, OSError, ValueError, TypeError):  # damaged; the others still tell
             continue
     return found
@@ -202,6 +205,8 @@ def _pointers(store: ArtifactStore, data_set: str) -> _Pointers:
     serving = _content(store, SERVING, data_set)
     try:
         pin = pin_of(store, data_set)
+    except AwayError:
+        raise
     except StoreError:
         pin = None
     return tuple(
@@ -233,6 +238,8 @@ def _found_after(store: ArtifactStore, made: list[Decision]) -> list[_Pointers]:
 def _content(store: ArtifactStore, pointer: str, data_set: str) -> dict[str, Any]:
     try:
         return store.pointer(pointer, data_set) or {}
+    except AwayError:
+        raise
     except StoreError:
         return {}
 

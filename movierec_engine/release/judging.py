@@ -63,6 +63,7 @@ from movierec_engine.store import (
     measured_index,
     parse_reference,
 )
+from movierec_engine.store.objects import AwayError
 
 CHAMPION, SUCCESSOR, BASELINE = "champion", "champion's successor", "baseline"
 
@@ -127,9 +128,14 @@ def answers_for(answering: Artifact, index: Artifact, config: ReleaseConfig) -> 
 
 
 def champion_of(store: ArtifactStore, data_set: str) -> Champion:
-    """The champion that a data set's pointer names, and whether a server that starts now could still answer from it."""
+    """The champion that a data set's pointer names, and whether a server that starts now could still answer from it.
+
+    Raises AwayError while the store does not answer, which is no damage.
+    """
     try:
         index = store.pointed(SERVING, data_set)
+    except AwayError:
+        raise
     except StoreError as error:
         return Champion(data_set, served_reference(store, data_set), damage=str(error))
     if index is None:
@@ -138,6 +144,8 @@ def champion_of(store: ArtifactStore, data_set: str) -> Champion:
     model = None
     try:
         model = store.resolve(index.parents[kinds.TRAINED_MODEL])
+    except AwayError:
+        raise
     except (StoreError, KeyError) as error:
         damage = damage or str(error)
     return Champion(data_set, index.reference, index, model, damage)

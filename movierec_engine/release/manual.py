@@ -41,6 +41,7 @@ from movierec_engine.store import (
     measured_index,
     parse_reference,
 )
+from movierec_engine.store.objects import AwayError
 
 
 def find_index(store: ArtifactStore, data_set: str, name: str, device: str = "", version: str = "") -> Artifact:
@@ -206,6 +207,8 @@ def _earlier(store: ArtifactStore, data_set: str, steps: int) -> Artifact:
     for reference in reversed(releases(store, data_set)[:-1]):
         try:
             kept.append(store.resolve(reference))
+        except AwayError:
+            raise
         except StoreError:  # pruned
             continue
     if len(kept) < steps:
