@@ -19,7 +19,7 @@ def store() -> None:
 @click.argument("source", metavar="FROM", type=StoreLocation())
 @click.argument("target", metavar="TO", type=StoreLocation())
 @click.option("--data", "data_set", default="", metavar="NAME", show_default="all", help="The data set.")
-@click.option("--verify", is_flag=True, help="Read what TO has, too, and replace damaged files.")
+@click.option("--verify", is_flag=True, help="Read what TO has, too, and replace what is damaged.")
 @click.option(
     "--overwrite-pointers", is_flag=True, help="Serve what FROM serves, though TO has decided otherwise since."
 )

@@ -12,9 +12,9 @@ from movierec_engine.reporting.progress import advance, step
 from movierec_engine.store.artifact_store import PINNED, SERVING, Artifact, ArtifactStore
 from movierec_engine.store.objects import AwayError
 from movierec_engine.store.permission import ask_permission
-from movierec_engine.store.retention import every_version
-from movierec_engine.store.slot import parse_reference
-from movierec_engine.store.storage import Files
+from movierec_engine.store.retention import every_version, unreadable_versions
+from movierec_engine.store.slot import parse_reference, slot_in
+from movierec_engine.store.storage import Files, Manifest
 
 _RELEASE = (SERVING, PINNED)
 """Pointers that decisions move together."""
@@ -50,10 +50,12 @@ def copy_store(
     The target's own newer versions stay the newest. Pointers go last, and only where the version is there. What the
     target was told to serve by a decision that the source does not have is left, and rules are alike.
 
-    verify: read the versions that the target has, too, and replace damaged files by the source's. overwrite_pointers:
-    replace these pointers, too. Raises StoreError for a damaged file of the source, and where the source has
-    none of the data set.
+    verify: read the versions that the target has, too, and replace damaged files and manifests by the source's.
+    overwrite_pointers: replace these pointers, too. Raises StoreError for a damaged file or manifest of the source, and
+    where the source has none of the data set.
     """
+    for error in unreadable_versions(source, data_set):
+        raise error
     found = [(slot, versions) for slot, versions in every_version(source).items() if data_set in ("", slot.data_set)]
     if not found:
         raise StoreError(f"{source.location} has no versions{f' of {data_set}' if data_set else ''} to copy")
@@ -120,18 +122,32 @@ def _move_all(source: ArtifactStore, target: ArtifactStore, data_set: str, names
     return len(names)
 
 
-def _copy(version: Artifact, target: ArtifactStore) -> None:
-    text = version.storage.manifest(version.slot, version.version)
-    if text is None:
-        raise StoreError(f"{version.reference} was removed from its store while it was copied; copy again")
+def _copy(version: Artifact, target: ArtifactStore, *, anew: bool = False) -> None:
+    """Copy a version. anew: in place of one whose manifest is damaged."""
+    manifest = _manifest(version.storage.manifest(version.slot, version.version))
+    if manifest is None:
+        raise StoreError(f"{version.reference} was removed from its store, or damaged, while it was copied; copy again")
     with _scratch(target) as scratch:
         _fetch(version, version.files, scratch)
-        manifest = {name: value for name, value in json.loads(text).items() if name != "content"}
-        target.storage.put(version.slot, version.version, scratch, target.storage.upload(scratch, manifest))
+        manifest = target.storage.upload(scratch, manifest)
+        if anew:
+            target.storage.remove(version.slot, version.version)
+        target.storage.put(version.slot, version.version, scratch, manifest, cached=False)
+
+
+def _manifest(text: str | None) -> Manifest | None:
+    """A manifest without where its store has the files; None where there is none, or a damaged one."""
+    if text is None or not slot_in(text):
+        return None
+    return {name: value for name, value in json.loads(text).items() if name != "content"}
 
 
 def _repair(version: Artifact, target: ArtifactStore) -> bool:
-    """Replace what the target has damaged of a version; whether it had."""
+    """Replace what the target has damaged of a version, its manifest or files; whether it had."""
+    manifests = [_manifest(one.storage.manifest(version.slot, version.version)) for one in (version, target)]
+    if json.dumps(manifests[0]) != json.dumps(manifests[1]):
+        _copy(version, target, anew=True)
+        return True
     own = target.get(version.slot, version.version)
     with _scratch(target) as scratch:
         damaged = {name: file for name, file in version.files.items() if _is_damaged(own, name, scratch)}

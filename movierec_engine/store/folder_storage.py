@@ -70,9 +70,11 @@ class FolderStorage:
             fsync(path)
         return manifest
 
-    def put(self, slot: Slot, version: str, folder: Path, manifest: Manifest) -> None:
+    def put(self, slot: Slot, version: str, folder: Path, manifest: Manifest, *, cached: bool = True) -> None:
         home = self.home(slot)
         home.mkdir(parents=True, exist_ok=True)
+        if (home / version).is_dir() and not (home / version / MANIFEST).exists():  # what is left of a version
+            self.remove(slot, version)
         folder.rename(home / version)
         fsync(home)
 

@@ -86,11 +86,12 @@ class ObjectStorage:
                 pass
         return {**manifest, "content": day}
 
-    def put(self, slot: Slot, version: str, folder: Path, manifest: Manifest) -> None:
+    def put(self, slot: Slot, version: str, folder: Path, manifest: Manifest, *, cached: bool = True) -> None:
         if _days_since(manifest["content"]) >= OPEN_DAYS - 1:
             raise StoreError(f"{self.location}: {slot} took days to upload, so its files may be gone; publish it again")
         self._objects.write(_manifest(slot, version), json.dumps(manifest, indent=1).encode(), None)
-        self._cache.adopt(f"{slot}/{version}", folder)
+        if cached:
+            self._cache.adopt(f"{slot}/{version}", folder)
 
     def remove(self, slot: Slot, version: str) -> None:
         self._objects.delete([_manifest(slot, version)])

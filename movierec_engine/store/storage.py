@@ -58,8 +58,11 @@ class Storage(Protocol):
     def upload(self, folder: Path, manifest: Manifest) -> Manifest:
         """Have a version's files outlive this process; returns the manifest, with where they are."""
 
-    def put(self, slot: Slot, version: str, folder: Path, manifest: Manifest) -> None:
-        """Let files that were uploaded be a version, in one step; the folder is taken away."""
+    def put(self, slot: Slot, version: str, folder: Path, manifest: Manifest, *, cached: bool = True) -> None:
+        """Let files that were uploaded be a version, in one step; the folder may be taken away.
+
+        cached: whether this host keeps them to read, where the store is elsewhere.
+        """
 
     def remove(self, slot: Slot, version: str) -> None:
         """Delete a version in one step."""

@@ -304,10 +304,10 @@ def test_a_copy_that_was_interrupted_goes_on_where_it_was(
     source.point("serving", made[2], {})
     put, done = target.storage.put, iter([True, False])
 
-    def fail_at_the_second(*version: object) -> None:
+    def fail_at_the_second(*version: object, cached: bool) -> None:
         if not next(done):
             raise KeyboardInterrupt
-        put(*version)  # type: ignore[arg-type]
+        put(*version, cached=cached)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(target.storage, "put", fail_at_the_second)
@@ -351,6 +351,60 @@ def test_a_copy_that_verifies_repairs_the_other_store(
     assert (again.versions, again.repaired) == (0, (bad.reference,))
     assert text_of(found) == "hello"
     assert copy_store(source, target, verify=True).repaired == ()
+
+
+@pytest.mark.parametrize("damage", ["{", "", "[]", "another size", None])
+def test_a_copy_that_verifies_repairs_manifests_and_goes_on(
+    location: Location, tmp_path: Path, bucket: str, damage: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = ArtifactStore(f"{bucket}-other"), ArtifactStore(location)
+    publish(source, "sound")
+    made = publish(source)
+    copy_store(source, target)
+    bad = target.resolve(made.reference)
+    source.point("serving", made, {})
+    if damage is not None:
+        text = target.storage.manifest(MODEL, bad.version) or ""
+        damage_manifest(target, bad, text.replace('"size": 5', '"size": 6') if damage == "another size" else damage)
+    elif isinstance(location, Path):
+        (bad.folder / "manifest.json").unlink()
+    else:
+        target.storage._objects.delete([f"versions/{bad.reference}.json"])  # type: ignore[attr-defined]
+    monkeypatch.setenv("MOVIEREC_LOCAL", str(tmp_path / "another host"))
+    elsewhere = ArtifactStore(location)
+    copied = copy_store(source, elsewhere, verify=True)
+    assert (copied.versions, copied.repaired) == ((1, ()) if damage is None else (0, (bad.reference,)))
+    assert elsewhere.pointed("serving", "small") == elsewhere.versions(MODEL)[1]
+    assert text_of(elsewhere.resolve(made.reference)) == "hello"
+    again = copy_store(source, elsewhere, verify=True)
+    assert (again.versions, again.repaired) == (0, ())
+
+
+def test_what_is_copied_into_an_object_store_is_not_kept_on_this_host(
+    location: Location, bucket: str, tmp_path: Path
+) -> None:
+    source = ArtifactStore(location)
+    made = publish(source)
+    target = ArtifactStore(f"{bucket}-other")
+    before = sorted((tmp_path / "host").rglob("data.txt"))
+    copy_store(source, target)
+    assert sorted((tmp_path / "host").rglob("data.txt")) == before
+    assert text_of(target.resolve(made.reference)) == "hello"
+
+
+def test_a_version_with_a_damaged_manifest_is_not_left_out_of_a_copy_in_silence(
+    location: Location, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = ArtifactStore(location), ArtifactStore(f"{bucket}-other")
+    publish(source)
+    bad, other = publish(source), publish(source, slot=Slot("splits", "large"))
+    damage_manifest(source, bad)
+    monkeypatch.setenv("MOVIEREC_LOCAL", str(tmp_path / "another host"))
+    with pytest.raises(StoreError, match=f"{bad.version}: not a readable manifest .*; repair it from another store"):
+        copy_store(ArtifactStore(location), target)
+    assert target.versions(MODEL) == []
+    assert copy_store(ArtifactStore(location), target, "large").versions == 1
+    assert text_of(target.resolve(other.reference)) == "hello"
 
 
 def test_a_version_that_is_made_again_is_sound_though_its_object_was_damaged(
