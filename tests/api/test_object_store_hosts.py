@@ -140,6 +140,25 @@ def test_a_host_whose_disk_takes_no_writing_answers_and_says_what_it_cannot_fetc
             index_to_export(ArtifactStore(url, offline=True), "camps")
 
 
+def test_a_host_that_was_given_something_else_for_a_manifest_answers_once_the_store_is_well(
+    released: Released, server: ObjectStoreServer, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a proxy that asks for signing in."""
+    monkeypatch.setattr(object_storage, "RECENT_SECONDS", -1.0)
+    key = f"versions/{released.first.reference}.json"
+    with as_host(server, tmp_path / "serves"):
+        own = objects.Objects(url)
+        sound, _ = own.read(key)  # type: ignore[misc]
+        own.replace(key, b"<html>Sign in</html>")
+        host = create_app(url).test_client()
+        assert "not a readable manifest" in str(host.get("/api/ready").get_json()["refused"])
+        own.replace(key, sound)
+        started = create_app(url).test_client()
+        for one in (started, host):
+            ready = soon(lambda one=one: (found := one.get("/api/ready").get_json())["refused"] == {} and found)
+            assert ready["serving"]["version"] == released.first.version
+
+
 @pytest.mark.slow
 def test_a_promotion_is_answered_by_a_watching_host_and_what_it_uses_stays_in_its_cache(
     released: Released, server: ObjectStoreServer, url: str, tmp_path: Path

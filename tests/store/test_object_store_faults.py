@@ -9,7 +9,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -372,7 +372,11 @@ def test_a_copy_of_a_manifest_that_no_longer_fits_the_files_is_asked_for_again(
     elsewhere = on_another_host(monkeypatch, bucket, tmp_path, offline=True)
     assert (elsewhere.versions(MODEL), elsewhere.resolve(made.reference)) == ([made], made)
     monkeypatch.setattr(object_storage, "RECENT_SECONDS", -1.0)
-    for read in (lambda: elsewhere.versions(MODEL)[0], lambda: elsewhere.resolve(made.reference)):
+    reads: tuple[Callable[[], Artifact], ...] = (
+        lambda: elsewhere.versions(MODEL)[0],
+        lambda: elsewhere.resolve(made.reference),
+    )
+    for read in reads:
         for copy in manifest_copies(tmp_path / "another host"):
             copy.write_text(copy.read_text().replace(made.files["data.txt"]["sha256"], "0" * 64))
         with pytest.raises(StoreError, match="is not there"):
