@@ -48,7 +48,8 @@ from movierec_engine.store.storage import Location
 @click.option(
     "--parts",
     type=click.Path(file_okay=False, path_type=Path),
-    help="A folder for what is made so far; an export that was interrupted goes on from there.",
+    help="A folder for what is made so far, new or empty at first and gone at the end; an export that was interrupted "
+    "goes on from there.",
     show_default="beside the file, or below .movierec-export here",
 )
 def export(

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from movierec_engine.errors import MovierecError
 from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.pipeline.data import choose_data_set
-from movierec_engine.pipeline.export import index_to_export, make_lists, of_tier, read_users
+from movierec_engine.pipeline.export import LOCK, begun_in, index_to_export, make_lists, of_tier, read_users
 from movierec_engine.pipeline.export_config import ExportConfig
 from movierec_engine.pipeline.export_target import target_of
 from movierec_engine.serving.live_feedback import LiveFeedback
@@ -51,7 +51,8 @@ def export_lists(
 
     The lists are made under the rules for mail that hold when it begins.
     data_set: "" for the only one. model: "" for what is served. feedback_url, repeat: as the settings `feedback.url`
-    and `serving.repeat` of the server whose lists these are. parts: a folder for what is made so far.
+    and `serving.repeat` of the server whose lists these are. parts: a folder for what is made so far, new or empty at
+    first.
     """
     started = time.monotonic()
     target = target_of(asked.to)
@@ -70,10 +71,14 @@ def export_lists(
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """While this runs no other export works in a folder; who is killed lets go of it."""
+    """While this runs no other export works in a folder; who is killed lets go of it.
+
+    Raises ConfigError for a folder of other files, and leaves it as it is.
+    """
     try:
+        begun_in(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "lock", timeout=0):
+        with FileLock(folder / LOCK, timeout=0):
             yield
     except Timeout as error:
         raise MovierecError(

@@ -3,9 +3,9 @@
 import json
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -44,6 +44,10 @@ BLOCK_BYTES = 32 * 2**20
 """Budget of a thread for the scores of one block of users."""
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _MANIFEST = "export.json"
+LOCK = "lock"
+_PART = "part-" + "[0-9]" * 6
+_OWN = (f"{_PART}.parquet", f"{_PART}.unfinished", LOCK, f".{_MANIFEST}.*", _MANIFEST)
+"""Names of all that an export writes into the folder of its parts, in the order in which they go."""
 
 
 class Lists:
@@ -90,8 +94,11 @@ class ListParts:
             yield table.filter(pa.array(~gone)) if gone.any() else table
 
     def remove(self) -> None:
-        """Delete them, once they are where they should go."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Delete them, once they are where they should go, and their folder unless somebody put other files there."""
+        with suppress(OSError):
+            for own in (path for pattern in _OWN for path in self.folder.glob(pattern)):
+                own.unlink()
+            self.folder.rmdir()
 
 
 def index_to_export(
@@ -159,7 +166,9 @@ def make_lists(
 
     Users are those that the model was trained on and those known by feedback alone, or `only` these. Who was erased and
     has said nothing since has no list. folder: of the parts; those that a run of the same export has left there are
-    kept, others deleted. threads: 0 for one a core.
+    kept, those of other exports deleted. threads: 0 for one a core.
+
+    Raises ConfigError for a folder of other files.
     """
     log = live.log(served.lineage.data_set)
     talkers = frozenset(log.people())
@@ -294,16 +303,31 @@ def _table(served: LoadedIndex, users: Ids, lists: Lists, schema: pa.Schema) -> 
     return pa.table(columns, schema=schema)
 
 
+def begun_in(folder: Path) -> dict[str, Any] | None:
+    """The manifest of the export whose parts a folder holds; None where it holds nothing, or is not there.
+
+    Raises ConfigError for a folder of other files, among which no parts are put.
+    """
+    if (manifest := folder / _MANIFEST).is_file():
+        with suppress(ValueError, TypeError, KeyError):
+            begun = json.loads(manifest.read_text(encoding="utf-8"))
+            return {"export": begun["export"], "newest_erasure": int(begun["newest_erasure"])}
+    others = sorted(set(folder.glob("*")) - {folder / LOCK, *folder.glob(f".{_MANIFEST}.*")})
+    if others:
+        raise ConfigError(
+            f"{folder} holds other files ({others[0].name}) and no parts of an export; let --parts name a new folder"
+        )
+    return None
+
+
 def _begin(folder: Path, export: dict[str, Any], newest_erasure: int) -> int:
     """Clear a folder of the parts of other exports; the number of the newest erasure when this one was begun."""
-    manifest = folder / _MANIFEST
-    if manifest.exists():
-        begun = json.loads(manifest.read_text(encoding="utf-8"))
-        if begun["export"] == export:
-            return int(begun["newest_erasure"])
+    begun = begun_in(folder)
+    if begun and begun["export"] == export:
+        return int(begun["newest_erasure"])
     for file in _parts(folder):
         file.unlink()
-    replace_file(manifest, json.dumps({"export": export, "newest_erasure": newest_erasure}, indent=1))
+    replace_file(folder / _MANIFEST, json.dumps({"export": export, "newest_erasure": newest_erasure}, indent=1))
     return newest_erasure
 
 
@@ -316,7 +340,7 @@ def _write(table: pa.Table, file: Path) -> None:
 
 
 def _parts(folder: Path) -> list[Path]:
-    return sorted(folder.glob("part-*.parquet"))
+    return sorted(folder.glob(f"{_PART}.parquet"))
 
 
 def _digest(users: Ids) -> str:

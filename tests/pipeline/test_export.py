@@ -176,6 +176,7 @@ def test_an_export_goes_on_after_the_disk_was_full_and_after_the_targets_folder_
     folder.mkdir()
     asked = ExportConfig(str(folder / "lists.parquet"), k=3)
     parts.mkdir()
+    (parts / "export.json").write_text('{"export": {}, "newest_erasure": 0}')
     (parts / "part-000001.unfinished").symlink_to("/dev/full")
     with pytest.raises(MovierecError, match=r"could not be written: .*the same export goes on where it stopped"):
         export_lists(store, asked, parts=parts)
@@ -195,6 +196,30 @@ def test_an_export_goes_on_after_the_disk_was_full_and_after_the_targets_folder_
     done = export_lists(store, asked, parts=parts)
     assert (done.users, done.kept, done.rows) == (3, 3, 9)
     assert not parts.exists()
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", "part-000000.parquet", "export.json"])
+def test_parts_do_not_go_to_a_folder_of_other_files(store: ArtifactStore, tmp_path: Path, name: str) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / name).write_text('{"export": "all that I know"}')
+    with pytest.raises(ConfigError, match=r"mine holds other files .*--parts"):
+        export_lists(store, ExportConfig(str(tmp_path / "lists.parquet")), parts=mine)
+    assert [path.name for path in mine.iterdir()] == [name]
+    assert (mine / name).read_text() == '{"export": "all that I know"}'
+
+
+def test_files_that_were_put_beside_the_parts_stay(
+    store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "USERS_A_PART", 1)
+    parts = lists_of(store, tmp_path / "parts", k=2).folder
+    others = {"note.txt", "part-0.parquet", "kept/part-000000.parquet"}
+    for name in others:
+        (parts / name).parent.mkdir(exist_ok=True)
+        (parts / name).write_text("not a list")
+    assert export_lists(store, ExportConfig(str(tmp_path / "lists.parquet"), k=3), parts=parts).rows == 9
+    assert {path.relative_to(parts).as_posix() for path in parts.rglob("*") if path.is_file()} == others
 
 
 def test_two_exports_do_not_work_in_one_folder(store: ArtifactStore, tmp_path: Path) -> None:
