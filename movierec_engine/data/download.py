@@ -18,6 +18,7 @@ from urllib.request import Request, urlopen
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from movierec_engine.data.http_body import require_whole
 from movierec_engine.errors import DataError
 
 BASE_URL = "https://files.grouplens.org/datasets/movielens/"
@@ -26,6 +27,8 @@ LARGER = 4
 """An archive of more than so many times its published size is not what was asked for, and is not fetched."""
 _TIMEOUT_SECONDS = 5
 _BLOCK_BYTES = 1 << 18
+_MD5_FILE_BYTES = 1000
+"""A file with a checksum is read up to here."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +134,7 @@ def _download(url: str, part: Path, progress: Progress, most: int) -> None:
         if not _copy(response, file, progress, Path(url).name, have, total, most):
             file.truncate(0)
             raise ValueError(f"{too_large}; what had come was removed")
-        if total is not None and file.tell() < total:
-            raise ConnectionError(f"the connection was cut after {file.tell():,} of {total:,} bytes")
+        require_whole(response, file.tell())
 
 
 def _copy(
@@ -166,12 +168,14 @@ def _verify(url: str, part: Path, progress: Progress) -> None:
 def _published_md5(url: str) -> str | None:
     try:
         with urlopen(f"{url}.md5", timeout=_TIMEOUT_SECONDS) as response:
-            text = response.read(1000).decode("ascii", errors="replace")
+            text = response.read(_MD5_FILE_BYTES)
+            if len(text) < _MD5_FILE_BYTES:
+                require_whole(response, len(text))
     except HTTPError as error:
         if error.code in (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN):
             return None
         raise
-    found = re.search(r"\b[0-9a-fA-F]{32}\b", text)
+    found = re.search(r"\b[0-9a-fA-F]{32}\b", text.decode("ascii", errors="replace"))
     return found[0].lower() if found else None
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.request import Request, urlopen
 
+from movierec_engine.data.http_body import require_whole
 from movierec_engine.errors import DataError
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def _downloaded(address: str, folder: Path) -> Path:
     path = _place(address, folder)
     with urlopen(address, timeout=_TIMEOUT_SECONDS) as response, path.open("wb") as file:
         shutil.copyfileobj(response, file)
+        require_whole(response, file.tell())
     return path
 
 

@@ -29,12 +29,13 @@ RATINGS = b"userId,movieId,rating,timestamp\n1,10,3.5,5\n"
 class Server(ThreadingHTTPServer):
     """Serves `files` by name, with their length if `says_length`; answers Range requests; logs `requests`.
 
-    An archive is cut after `cut_after` bytes.
+    A file whose name ends with `cut` is cut after `cut_after` bytes.
     """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.files: dict[str, bytes] = {}
+        self.cut = ".zip"
         self.cut_after: int | None = None
         self.ranges = True
         self.says_length = True
@@ -71,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         self.end_headers()
-        cut = self.server.cut_after if name.endswith(".zip") else None
+        cut = self.server.cut_after if name.endswith(self.server.cut) else None
         self.wfile.write(content[start:][:cut])
 
     def log_message(self, *args: object) -> None:
@@ -138,6 +139,15 @@ def test_a_cut_download_is_an_error_that_keeps_its_part(server: Server, tmp_path
     with pytest.raises(DataError, match=r"the connection was cut after 4,000 of .* bytes\); fetch again to resume"):
         fetch(NAME, tmp_path, base_url=server.url, progress=quiet)
     assert (tmp_path / f"{FILE}.part").stat().st_size == 4000
+    assert not (tmp_path / NAME).exists()
+
+
+def test_a_checksum_that_is_cut_is_no_missing_one(server: Server, tmp_path: Path, quiet: Progress) -> None:
+    content = publish(server)
+    server.cut, server.cut_after = ".md5", 30
+    with pytest.raises(DataError, match=r"the connection was cut after 30 of 61 bytes\); fetch again"):
+        fetch(NAME, tmp_path, base_url=server.url, progress=quiet)
+    assert (tmp_path / f"{FILE}.part").read_bytes() == content
     assert not (tmp_path / NAME).exists()
 
 

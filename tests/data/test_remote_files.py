@@ -2,9 +2,11 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,16 +24,32 @@ class _Quiet(SimpleHTTPRequestHandler):
         pass
 
 
+class _Cut(_Quiet):
+    """Closes the connection after the first lines of a file."""
+
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        outputfile.write(source.read()[:19])
+
+
+@contextmanager
+def serving(folder: Path, handler: type[_Quiet]) -> Iterator[str]:
+    """The address of a server of the files in a folder."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
     """Of a server of the files in `tmp_path`."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path)))
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(tmp_path, _Quiet) as at:
+        yield at
 
 
 @pytest.mark.parametrize("name", ["likes.csv", "likes.parquet"])
@@ -42,6 +60,12 @@ def test_a_file_at_an_address_is_read(tmp_path: Path, address: str, name: str) -
         pq.write_table(pa.table({"user": ["ann"], "item": [1]}), tmp_path / name)
     table = read_ratings(DataConfig(ratings_file=f"{address}/{name}?version=1")).table
     assert [(row["user_id"], row["movie_id"]) for row in table.to_pylist()] == [("ann", 1)]
+
+
+def test_a_file_that_is_cut_off_on_its_way_is_not_taken_for_the_whole(tmp_path: Path) -> None:
+    (tmp_path / "likes.csv").write_text("user,item\n" + 100 * "ann,1\n")
+    with serving(tmp_path, _Cut) as at, pytest.raises(DataError, match=r"was cut after 19 of 610 bytes\)"):
+        read_ratings(DataConfig(ratings_file=f"{at}/likes.csv"))
 
 
 @pytest.mark.parametrize("made", ["{}/nothing.csv", "http://127.0.0.1:1/x.csv", "https://"])
