@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 import pyarrow as pa
@@ -24,9 +24,18 @@ from movierec_engine.store.files import replacing
 from movierec_engine.store.objects import Objects
 from movierec_engine.store.storage import SCHEMES
 
+if TYPE_CHECKING:
+    from psycopg import Cursor
+
 DEFAULT_TABLE = "recommendations"
 _TABLE = re.compile(r"([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,48}")
 _POSTGRESQL = ("postgresql", "postgres")
+_ID_TYPES = {"bigint", "text"}
+_COLUMNS = """
+SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
+WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
+"""
+"""The columns of a table and their types; none where there is no table."""
 
 
 class Target(Protocol):
@@ -99,8 +108,9 @@ class ListObject:
 
 
 class PostgreSQLTable:
-    """A table of a PostgreSQL database, filled under another name and then renamed, in one transaction.
+    """A table of a PostgreSQL database, emptied and filled in one transaction: until its end readers see the old rows.
 
+    The table itself stays, and with it rights, indices, views on it, and columns that somebody has added.
     The password may stand in PGPASSWORD or in a passfile, as for every client of PostgreSQL.
     """
 
@@ -122,28 +132,36 @@ class PostgreSQLTable:
             import psycopg
         except ImportError as error:
             raise MissingExtraError(error) from error
-        schema, _, table = self.table.rpartition(".")
-        new = f"{schema}{'.' if schema else ''}{table}_incoming"
-        user, movie = (_id_type(lists.schema.field(name).type) for name in ("user_id", "movie_id"))
+        columns = _columns(lists.schema)
         rows = 0
         try:
             with psycopg.connect(self._url, connect_timeout=10) as connection, connection.cursor() as cursor:
-                cursor.execute(f"DROP TABLE IF EXISTS {new}")
-                cursor.execute(
-                    f"CREATE TABLE {new} (user_id {user} NOT NULL, rank integer NOT NULL, movie_id {movie} NOT NULL, "
-                    "score real NOT NULL, source text NOT NULL)"
-                )
-                with cursor.copy(f"COPY {new} FROM STDIN (FORMAT csv)") as copy:
+                self._make_empty(cursor, columns)
+                with cursor.copy(f"COPY {self.table} ({', '.join(columns)}) FROM STDIN (FORMAT csv)") as copy:
                     for one in lists.tables():
                         copy.write(_as_csv(one))
                         rows += len(one)
-                cursor.execute(f"ALTER TABLE {new} ADD PRIMARY KEY (user_id, rank)")
-                cursor.execute(f"DROP TABLE IF EXISTS {self.table}")
-                cursor.execute(f"ALTER TABLE {new} RENAME TO {table}")
         except psycopg.Error as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise MovierecError(f"{self.name} could not be written: {reason}") from error
         return rows
+
+    def _make_empty(self, cursor: "Cursor[Any]", columns: dict[str, str]) -> None:
+        """Make the table where there is none; else delete its rows, while nobody else writes."""
+        found = dict(cursor.execute(_COLUMNS, [self.table]).fetchall())
+        if not found:
+            declared = ", ".join(f"{name} {kind} NOT NULL" for name, kind in columns.items())
+            cursor.execute(f"CREATE TABLE {self.table} ({declared}, PRIMARY KEY (user_id, rank))")
+        elif missing := columns.keys() - found:
+            raise MovierecError(
+                f"{self.name} holds other things than lists: it has no column {min(missing)}; drop it, or name "
+                "another with table="
+            )
+        cursor.execute(f"LOCK TABLE {self.table} IN SHARE ROW EXCLUSIVE MODE")
+        cursor.execute(f"DELETE FROM {self.table}")
+        for name in ("user_id", "movie_id"):
+            if {found.get(name), columns[name]} == _ID_TYPES:  # the data set's ids were of the other type
+                cursor.execute(f"ALTER TABLE {self.table} ALTER {name} TYPE {columns[name]} USING NULL")
 
 
 _FILES: dict[str, Callable[..., AbstractContextManager[Any]]] = {".parquet": pq.ParquetWriter, ".csv": pa_csv.CSVWriter}
@@ -154,8 +172,12 @@ def _parts(name: str) -> Path:
     return Path(".movierec-export", hashlib.sha256(name.encode()).hexdigest()[:12])
 
 
-def _id_type(kind: pa.DataType) -> str:
-    return "text" if pa.types.is_string(kind) else "bigint"
+def _columns(schema: pa.Schema) -> dict[str, str]:
+    """The columns of a table of lists and their types in PostgreSQL."""
+    user, movie = (
+        "text" if pa.types.is_string(schema.field(name).type) else "bigint" for name in ("user_id", "movie_id")
+    )
+    return {"user_id": user, "rank": "integer", "movie_id": movie, "score": "real", "source": "text"}
 
 
 def _as_csv(table: pa.Table) -> bytes:

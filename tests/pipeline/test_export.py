@@ -1,8 +1,12 @@
 """Exported lists: those that the API answers, whole or not at all, and gone on with after an interruption."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
@@ -10,7 +14,9 @@ import pytest
 from click.testing import CliRunner
 from filelock import FileLock
 from object_store import ObjectStoreServer
+from ports import free_port
 from postgres import SUPERUSER, postgres
+from waiting import soon
 
 from movierec_engine.api.app import create_app
 from movierec_engine.cli.main import cli
@@ -256,22 +262,121 @@ def test_a_file_of_an_object_store_is_replaced(
         server.end()
 
 
-@pytest.mark.slow
-def test_a_table_of_postgresql_is_replaced_in_one_transaction(store: ArtifactStore, tmp_path: Path) -> None:
-    import psycopg
-
-    lists = lists_of(store, tmp_path / "parts")
+@pytest.fixture(scope="module")
+def database() -> Iterator[str]:
     with postgres() as port:
-        url = f"postgresql://{SUPERUSER}@127.0.0.1:{port}/postgres"
-        with psycopg.connect(url, autocommit=True) as connection:
-            for _ in range(2):
-                assert target_of(f"{url}?table=lists").write(lists) == 9
-                rows = connection.execute("SELECT user_id, movie_id FROM lists ORDER BY user_id, rank").fetchall()
-                assert rows == [(user, movie) for user, places in by_user(lists).items() for movie, _, _ in places]
-            next(iter((tmp_path / "parts").glob("part-*"))).write_bytes(b"damaged")
-            with pytest.raises(StoreError, match="is damaged; delete it"):
-                target_of(f"{url}?table=lists").write(lists)
-            assert connection.execute("SELECT count(*) FROM lists").fetchone() == (9,)
+        yield f"postgresql://{SUPERUSER}@127.0.0.1:{port}/postgres"
+
+
+@pytest.mark.slow
+def test_a_table_of_postgresql_is_replaced_in_one_transaction(
+    store: ArtifactStore, tmp_path: Path, database: str
+) -> None:
+    lists = lists_of(store, tmp_path / "parts")
+    with psycopg.connect(database, autocommit=True) as connection:
+        for _ in range(2):
+            assert target_of(f"{database}?table=lists").write(lists) == 9
+            rows = connection.execute("SELECT user_id, movie_id FROM lists ORDER BY user_id, rank").fetchall()
+            assert rows == [(user, movie) for user, places in by_user(lists).items() for movie, _, _ in places]
+        next(iter((tmp_path / "parts").glob("part-*"))).write_bytes(b"damaged")
+        with pytest.raises(StoreError, match="is damaged; delete it"):
+            target_of(f"{database}?table=lists").write(lists)
+        assert connection.execute("SELECT count(*) FROM lists").fetchone() == (9,)
+
+
+@pytest.mark.slow
+def test_a_database_that_does_not_answer_is_said_without_the_password(store: ArtifactStore, tmp_path: Path) -> None:
+    url = f"postgresql://{SUPERUSER}:secret@127.0.0.1:{free_port()}/postgres?table=lists"
     with pytest.raises(MovierecError, match=r"table lists of 127\.0\.0\.1/postgres could not be written") as error:
-        target_of(f"postgresql://{SUPERUSER}:secret@127.0.0.1:{port}/postgres?table=lists").write(lists)
+        target_of(url).write(lists_of(store, tmp_path / "parts"))
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.slow
+def test_rights_views_indices_and_columns_of_a_table_outlive_an_export(
+    store: ArtifactStore, tmp_path: Path, database: str
+) -> None:
+    target = target_of(f"{database}?table=kept")
+    target.write(lists_of(store, tmp_path / "parts", k=3))
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("CREATE ROLE shop LOGIN")
+        connection.execute("GRANT SELECT ON kept TO shop")
+        connection.execute("CREATE INDEX of_movies ON kept (movie_id)")
+        connection.execute("CREATE VIEW best AS SELECT * FROM kept WHERE rank = 1")
+        connection.execute("ALTER TABLE kept ADD mailed boolean NOT NULL DEFAULT false")
+        assert target.write(lists_of(store, tmp_path / "parts", k=2)) == 6
+        assert connection.execute("SELECT count(*) FROM best").fetchone() == (3,)
+        indices = connection.execute("SELECT indexname FROM pg_indexes WHERE tablename = 'kept' ORDER BY 1").fetchall()
+        assert indices == [("kept_pkey",), ("of_movies",)]
+    with psycopg.connect(database.replace(SUPERUSER, "shop", 1)) as shop:
+        assert shop.execute("SELECT count(*), bool_or(mailed) FROM kept").fetchone() == (6, False)
+
+
+@pytest.mark.slow
+def test_who_reads_a_table_while_it_is_written_has_the_old_lists_at_once(
+    store: ArtifactStore, tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = target_of(f"{database}?table=read")
+    target.write(lists_of(store, tmp_path / "parts", k=3))
+    tables, seen = ListParts.tables, []
+
+    def looked_at(lists: ListParts) -> Iterator[pa.Table]:
+        yield from tables(lists)
+        with psycopg.connect(database, options="-c statement_timeout=5s") as reader:
+            seen.append(reader.execute("SELECT count(*) FROM read").fetchone())
+
+    monkeypatch.setattr(ListParts, "tables", looked_at)
+    assert target.write(lists_of(store, tmp_path / "parts", k=1)) == 3
+    assert seen == [(9,)]
+
+
+@pytest.mark.slow
+def test_of_two_exports_into_a_table_at_once_the_second_waits(
+    store: ArtifactStore, tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = target_of(f"{database}?table=two")
+    first, second = (lists_of(store, tmp_path / f"parts {k}", k) for k in (3, 1))
+    target.write(first)
+    tables, begun = ListParts.tables, []
+
+    def during_another(lists: ListParts) -> Iterator[pa.Table]:
+        if lists is first:
+            begun.append(pool.submit(target.write, second))
+            soon(lambda: database_waits(database), "the second is at the lock", 30)
+        yield from tables(lists)
+
+    monkeypatch.setattr(ListParts, "tables", during_another)
+    with ThreadPoolExecutor(1) as pool:
+        assert target.write(first) == 9
+        assert begun[0].result(60) == 3
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT count(*) FROM two").fetchone() == (3,)
+
+
+def database_waits(url: str) -> bool:
+    """Whether something in a database waits for a lock."""
+    with psycopg.connect(url) as connection:
+        return bool(connection.execute("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchall())
+
+
+@pytest.mark.slow
+def test_a_table_takes_ids_that_have_become_texts_and_back(store: ArtifactStore, tmp_path: Path, database: str) -> None:
+    numbers, target = lists_of(store, tmp_path / "numbers"), target_of(f"{database}?table=ids")
+    texts = replace(numbers, folder=tmp_path / "texts", schema=numbers.schema.set(0, pa.field("user_id", pa.string())))
+    texts.folder.mkdir()
+    row = {"user_id": "ann", "rank": 1, "movie_id": 10, "score": 1.0, "source": "personal"}
+    pq.write_table(pa.Table.from_pylist([row], schema=texts.schema), texts.folder / "part-000000.parquet")
+    with psycopg.connect(database, autocommit=True) as connection:
+        for lists, first in ((numbers, 1), (texts, "ann"), (numbers, 1)):
+            target.write(lists)
+            assert connection.execute("SELECT user_id FROM ids ORDER BY 1 LIMIT 1").fetchone() == (first,)
+
+
+@pytest.mark.slow
+def test_a_table_of_other_things_is_left_alone(store: ArtifactStore, tmp_path: Path, database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("CREATE TABLE orders (user_id bigint, total real)")
+        connection.execute("INSERT INTO orders VALUES (1, 9.5)")
+        with pytest.raises(MovierecError, match=r"table orders .* no column movie_id; drop it, or name another"):
+            target_of(f"{database}?table=orders").write(lists_of(store, tmp_path / "parts"))
+        assert connection.execute("SELECT * FROM orders").fetchall() == [(1, 9.5)]
