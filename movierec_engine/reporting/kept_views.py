@@ -1,17 +1,21 @@
 """Kept views: pages of the dashboard with what was chosen on them, by a name.
 
-All views are one small document, of which every change publishes a new version; the one that LATEST names holds. Views
+All views are one small document, of which every change publishes a new version; the newest that is whole holds. Views
 span data sets, so that the document has a slot of its own.
 """
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from movierec_engine.errors import ConfigError, StoreError
-from movierec_engine.store import ArtifactStore, Slot, content_key, kinds
+from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
+from movierec_engine.store.objects import AwayError
+
+log = logging.getLogger(__name__)
 
 SLOT = Slot(kinds.KEPT_VIEWS, "dashboard")
 VIEWS_FILE = "views.json"
@@ -34,17 +38,39 @@ class KeptView:
 
 
 def kept_views(store: ArtifactStore) -> dict[str, KeptView]:
-    """Every view by its name, sorted. Raises StoreError where they cannot be read."""
-    made = store.latest(SLOT)
-    if made is None:
-        return {}
-    try:
-        content = json.loads((made.verify(VIEWS_FILE).folder / VIEWS_FILE).read_text(encoding="utf-8"))
-        found = [KeptView(**one) for one in content["views"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    """Every view by its name, sorted. A damaged version is passed by with a warning, and the next change heals it.
+
+    Raises StoreError where none of the versions is whole, and where they cannot be read at this moment.
+    """
+    damage: list[str] = []
+    for version in reversed(store.storage.versions(SLOT)):
+        try:
+            made = store.get(SLOT, version).verify(VIEWS_FILE)
+        except StoreError as error:
+            if isinstance(error, AwayError) or isinstance(error.__cause__, OSError):
+                raise  # it may be whole, and a change of an older one would lose what it has
+            damage.append(f"{version} is damaged ({error})")
+            continue
+        if damage:
+            log.warning("of the kept views %s; those of %s hold", damage[0], made.created_at)
+        return _views_of(made)
+    if damage:
         raise StoreError(
-            f"{made.reference}/{VIEWS_FILE} cannot be read ({error}); remove that version's folder, and the one before "
-            "holds"
+            f"no version of the kept views is whole: {damage[0]}; to begin anew, remove the versions of {SLOT} in "
+            f"{store.location}"
+        )
+    return {}
+
+
+def _views_of(made: Artifact) -> dict[str, KeptView]:
+    path = made.folder / VIEWS_FILE
+    try:
+        found = [KeptView(**one) for one in json.loads(path.read_text(encoding="utf-8"))["views"]]
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{path} is no document of views for this release ({error}); use movierec {made.code_version}"
         ) from error
     return {one.name: one for one in sorted(found, key=lambda one: one.name.casefold())}
 

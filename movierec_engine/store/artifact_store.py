@@ -22,6 +22,7 @@ from typing import Any
 
 from movierec_engine import __version__
 from movierec_engine.errors import StoreError
+from movierec_engine.store import kinds
 from movierec_engine.store.files import sha256_of
 from movierec_engine.store.folder_storage import FolderStorage
 from movierec_engine.store.permission import ask_permission
@@ -86,7 +87,7 @@ class Artifact:
         if damage and self.storage.discard(self.slot, self.version):  # a copy of what may be whole
             damage = self.damage_in(self.folder, *names)
         if damage:
-            raise StoreError(f"{damage}; materialize {self.slot} again")
+            raise StoreError(f"{damage}; {_remedy(self.slot)}")
         return self
 
     def damage_in(self, folder: Path, *names: str) -> str:
@@ -353,6 +354,13 @@ def code_version() -> str:
     except OSError:  # there is no git on this machine
         return __version__
     return f"{__version__}+{commit.stdout.strip()}" if commit.returncode == 0 else __version__
+
+
+def _remedy(slot: Slot) -> str:
+    """Remedy for a damaged version."""
+    if slot.kind in kinds.OF_PEOPLE:
+        return "take it from a backup, or repair it from another store by `movierec store copy FROM TO --verify`"
+    return f"materialize {slot} again"
 
 
 def _pointer(artifact: Artifact, evidence: Mapping[str, Any]) -> str:

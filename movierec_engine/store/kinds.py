@@ -63,3 +63,6 @@ OF_A_DATA_SET: Final = (*DATA, LEADERBOARD, RELEASE_DECISION, NOTE, BUSINESS_RUL
 
 RECORDS: Final = (RELEASE_DECISION, NOTE, BUSINESS_RULES)
 """Kinds of which no version is ever pruned."""
+
+OF_PEOPLE: Final = (*RECORDS, KEPT_VIEWS)
+"""Kinds of what people decided, wrote or kept, which no step makes again."""

@@ -119,5 +119,5 @@ def test_a_damaged_document_is_said_to_be_and_not_heeded(location: Location) -> 
     file.chmod(0o644)
     if made.artifact.content == "":  # an object store fetches a damaged copy anew
         file.write_text('{"rules": []}')
-        with pytest.raises(StoreError, match="does not match its manifest"):
+        with pytest.raises(StoreError, match=r"does not match its manifest's checksum; take it from a backup"):
             made.document()
