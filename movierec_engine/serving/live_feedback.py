@@ -7,6 +7,7 @@ meanwhile, which is said to whoever tries.
 """
 
 import logging
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -68,12 +69,14 @@ class LiveFeedback:
         self._left_alone: dict[str, float] = {}  # data set whose log could not be read -> until when
         self._refused: dict[str, FeedbackError] = {}  # data set whose log refused the last change -> why
         self._unread, self._refusing = defaultdict[str, Outage](Outage), defaultdict[str, Outage](Outage)
+        self._making = threading.Lock()
 
     def log(self, data_set: str) -> FeedbackLog:
-        known = self._logs.get(data_set)
-        if known is None:
-            known = self._logs[data_set] = self._places.of(data_set, live=True)
-        return known
+        with self._making:
+            known = self._logs.get(data_set)
+            if known is None:
+                known = self._logs[data_set] = self._places.of(data_set, live=True)
+            return known
 
     def state(self, data_set: str, user_id: PublicId) -> UserState:
         """A user's feedback as of now; raises nothing, and `known` says whether the log could be read.
@@ -126,22 +129,18 @@ class LiveFeedback:
 
     def expose(self, data_set: str, shown: Exposure) -> None:
         """Have a list noted as shown, in the background: no answer waits or fails for it."""
-        queue = self._queues.get(data_set)
-        if queue is None:
-            noted = partial(self._count_shown, data_set)
-            queue = self._queues[data_set] = ExposureQueue(self.log(data_set), noted, self._count_dropped)
-        queue.put(shown)
+        self._queue(data_set).put(shown)
 
     def flush(self) -> None:
         """Wait, for a moment, until the lists that were shown are noted."""
-        for queue in self._queues.values():
+        for queue in list(self._queues.values()):
             queue.flush()
 
     def close(self) -> None:
         """Note the lists that wait, before the process ends."""
-        for queue in self._queues.values():
+        for queue in list(self._queues.values()):
             queue.close()
-        for feedback in self._logs.values():
+        for feedback in list(self._logs.values()):
             feedback.close()
 
     def health(self, data_set: str) -> LogState:
@@ -172,6 +171,15 @@ class LiveFeedback:
             said = "the feedback log refused what was last to be recorded, as on a full disk; see the server's log"
             return LogState("read-only", said)
         return LogState("ok")
+
+    def _queue(self, data_set: str) -> ExposureQueue:
+        feedback = self.log(data_set)
+        with self._making:
+            queue = self._queues.get(data_set)
+            if queue is None:
+                noted = partial(self._count_shown, data_set)
+                queue = self._queues[data_set] = ExposureQueue(feedback, noted, self._count_dropped)
+            return queue
 
     @contextmanager
     def _changing(self, data_set: str) -> Iterator[None]:
