@@ -1,6 +1,6 @@
 """Cache of versions on this host, shared by its processes, with a limit on its size.
 
-    <folder>/versions/<slot>/<version>/    whole versions, each file found to be as its manifest says
+    <folder>/versions/<slot>/<version>/    whole versions, each file found to be as its manifest says and fsynced
     <folder>/partial/<name>/               versions that are being fetched; what a killed process had is gone on with
     <folder>/locks/<name>                  one process at a time fetches a version or drops it
 
@@ -20,7 +20,7 @@ from typing import Any
 from filelock import FileLock
 
 from movierec_engine.errors import StoreError
-from movierec_engine.store.files import sha256_of
+from movierec_engine.store.files import fsync, sha256_of
 from movierec_engine.store.objects import REMEDY
 from movierec_engine.store.storage import Files
 
@@ -80,8 +80,11 @@ class VersionCache:
             return self._drop(self._home(name))
 
     def _take(self, folder: Path, home: Path) -> None:
+        for path in [*folder.rglob("*"), folder]:  # nobody compares the files again once the folder has its name
+            fsync(path)
         home.parent.mkdir(parents=True, exist_ok=True)
         folder.rename(home)
+        fsync(home.parent)
         os.utime(home)
         self._make_room(home)
 
