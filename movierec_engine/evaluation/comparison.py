@@ -79,7 +79,7 @@ class Verdict:
     p_wilcoxon: float
     """The comparison's p values, Holm-corrected over all verdicts given together."""
     significant: bool
-    """Both corrected p values are below alpha, and the ranks favour the model that the mean favours."""
+    """Both corrected p values are below ALPHA, and the ranks favour the model that the mean favours."""
 
 
 @dataclass(frozen=True)
@@ -128,12 +128,7 @@ def compare_paired(
 
 
 def compare_all_pairs(
-    values: Mapping[str, Values],
-    *,
-    less_is_better: bool = False,
-    alpha: float = ALPHA,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+    values: Mapping[str, Values], *, less_is_better: bool = False, seed: int = 0, resamples: int = RESAMPLES
 ) -> tuple[Verdict, ...]:
     """Compare each model with every one of a worse mean, the best first; Holm over all m (m - 1) / 2 pairs.
 
@@ -144,7 +139,7 @@ def compare_all_pairs(
     """
     values = _checked(values, less_is_better)
     pairs = list(combinations(_by_mean(values), 2))
-    return _verdicts(values, pairs, less_is_better, alpha, seed, resamples)
+    return _verdicts(values, pairs, less_is_better, seed, resamples)
 
 
 def compare_pair(values: Mapping[str, Values], names: tuple[str, str], *, less_is_better: bool = False) -> Verdict:
@@ -159,7 +154,7 @@ def compare_pair(values: Mapping[str, Values], names: tuple[str, str], *, less_i
         return compare_all_pairs(values, less_is_better=less_is_better)[place]
     bootstrap, wilcoxon = zip(*(_p_values(np.round(checked[a] - checked[b], DECIMALS)) for a, b in pairs), strict=True)
     comparison = _compare(checked, [pairs[place]], less_is_better, 0, RESAMPLES)[0]
-    return _verdict(*pairs[place], comparison, float(holm(bootstrap)[place]), float(holm(wilcoxon)[place]), ALPHA)
+    return _verdict(*pairs[place], comparison, float(holm(bootstrap)[place]), float(holm(wilcoxon)[place]))
 
 
 def holm(p_values: Sequence[float] | Values) -> Values:
@@ -174,44 +169,36 @@ def holm(p_values: Sequence[float] | Values) -> Values:
     return adjusted
 
 
-def correct(verdicts: Sequence[Verdict], *, alpha: float = ALPHA) -> tuple[Verdict, ...]:
+def correct(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
     """The same verdicts, Holm-corrected over just these; for comparisons that were made one by one."""
     bootstrap = holm([verdict.comparison.p_bootstrap for verdict in verdicts])
     wilcoxon = holm([verdict.comparison.p_wilcoxon for verdict in verdicts])
     return tuple(
-        _verdict(verdict.better, verdict.worse, verdict.comparison, float(p_bootstrap), float(p_wilcoxon), alpha)
+        _verdict(verdict.better, verdict.worse, verdict.comparison, float(p_bootstrap), float(p_wilcoxon))
         for verdict, p_bootstrap, p_wilcoxon in zip(verdicts, bootstrap, wilcoxon, strict=True)
     )
 
 
-def _verdict(
-    better: str, worse: str, comparison: PairedComparison, p_bootstrap: float, p_wilcoxon: float, alpha: float
-) -> Verdict:
+def _verdict(better: str, worse: str, comparison: PairedComparison, p_bootstrap: float, p_wilcoxon: float) -> Verdict:
     """p_bootstrap, p_wilcoxon: corrected."""
-    told = max(p_bootstrap, p_wilcoxon) < alpha and comparison.difference * comparison.rank_biserial > 0
+    told = max(p_bootstrap, p_wilcoxon) < ALPHA and comparison.difference * comparison.rank_biserial > 0
     return Verdict(better, worse, comparison, p_bootstrap, p_wilcoxon, bool(told))
 
 
 def _verdicts(
-    values: Mapping[str, Values],
-    pairs: list[tuple[str, str]],
-    less_is_better: bool,
-    alpha: float,
-    seed: int,
-    resamples: int,
+    values: Mapping[str, Values], pairs: list[tuple[str, str]], less_is_better: bool, seed: int, resamples: int
 ) -> tuple[Verdict, ...]:
     """The pairs compared and corrected together.
 
-    Where resamples are drawn there are at least 4 / alpha a pair: the smallest p value is then 2 / (resamples + 1), and
+    Where resamples are drawn there are at least 4 / ALPHA a pair: the smallest p value is then 2 / (resamples + 1), and
     after correction it has to lie well below alpha for anything to be significant.
     """
-    compared = _compare(values, pairs, less_is_better, seed, max(resamples, math.ceil(4 / alpha) * len(pairs)))
+    compared = _compare(values, pairs, less_is_better, seed, max(resamples, math.ceil(4 / ALPHA) * len(pairs)))
     return correct(
         [
             Verdict(better, worse, comparison, comparison.p_bootstrap, comparison.p_wilcoxon, significant=False)
             for (better, worse), comparison in zip(pairs, compared, strict=True)
-        ],
-        alpha=alpha,
+        ]
     )
 
 

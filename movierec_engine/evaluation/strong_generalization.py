@@ -110,7 +110,7 @@ class Gain:
 
     @property
     def better(self) -> bool:
-        """Both corrected p values are below alpha, and mean and ranks both favour fold-in."""
+        """Both corrected p values are below ALPHA, and mean and ranks both favour fold-in."""
         favoured = min(self.comparison.difference, self.comparison.rank_biserial) > 0
         return favoured and max(self.p_bootstrap, self.p_wilcoxon) < ALPHA
 
