@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dashboard.queries.parquet import arrays, columns, known, one_in, query, quoted, records, rows, sampled
+from dashboard.queries.parquet import arrays, columns, known, one_in, query, records, rows, sampled
 from movierec_engine.data.display_titles import display_title
 from movierec_engine.data.id_map import Ids, PublicId, as_ids
+from movierec_engine.data.table_file import sql_name
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.comparison import Verdict, compare_all_pairs, compare_pair
 from movierec_engine.evaluation.metrics import less_is_better
@@ -59,7 +60,7 @@ def paired_users(a: Path, b: Path, metrics: Sequence[str]) -> PairedUsers | None
     if not names:
         return None
     total = rows(files[0])
-    chosen = ", ".join(f"a.{quoted(name)}, b.{quoted(name)}" for name in names)
+    chosen = ", ".join(f"a.{sql_name(name)}, b.{sql_name(name)}" for name in names)
     train = "a.train_items" if known(["train_items"], files[0]) else "NULL"
     sample = f"(FROM parquet_file(?) WHERE {sampled('user_id', one_in(total))})"
     found = arrays(
@@ -114,7 +115,7 @@ def values_of(folders: Mapping[str, Path], metrics: Sequence[str]) -> dict[str, 
         if len(names) < 2:
             continue
         share = one_in(max(rows(files[name]) for name in names))
-        chosen = ", ".join(f"f{place}.{quoted(metric)}" for metric in own for place in range(len(names)))
+        chosen = ", ".join(f"f{place}.{sql_name(metric)}" for metric in own for place in range(len(names)))
         sample = f"(FROM parquet_file(?) WHERE {sampled('user_id', share)})"
         joined = " JOIN ".join(f"{sample} f{place}{' USING (user_id)' * (place > 0)}" for place in range(len(names)))
         read = arrays(f"SELECT {chosen} FROM {joined}", *(str(files[name]) for name in names))

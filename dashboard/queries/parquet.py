@@ -87,11 +87,6 @@ def _database() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def quoted(name: str) -> str:
-    """A column's name as SQL has it."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def one_in(users: int, most: int = SAMPLE_USERS) -> int:
     """The sampling step: one of so many users is looked at, so that about `most` are."""
     return -(-users // most) if users > most else 1

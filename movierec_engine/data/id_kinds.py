@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 import pyarrow as pa
 
 from movierec_engine.data.any_file import head_of
-from movierec_engine.data.table_file import TableFile, connect, reading
+from movierec_engine.data.table_file import TableFile, connect, reading, sql_name
 from movierec_engine.errors import DataError
 
 IdKind = Literal["number", "text"]
@@ -160,7 +160,7 @@ def _has_texts(columns: IdColumns, name: str) -> bool:
 
 def _has_other_integers(file: TableFile, name: str) -> bool:
     """True if a column stored as whole numbers has one below 0 or beyond 2^63-1; mostly its statistics tell."""
-    column = '"' + name.replace('"', '""') + '"'
+    column = sql_name(name)
     with reading(file.name), connect() as database:
         sql = f"SELECT 1 FROM {file.relation} WHERE {column} < 0 OR {column} > {MAX_ID} LIMIT 1"
         return database.execute(sql).fetchone() is not None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from movierec_engine.data.table_file import TableFile, clean, connect, literal, reading, sql_text
+from movierec_engine.data.table_file import TableFile, clean, connect, literal, reading, sql_name, sql_text
 from movierec_engine.data.text_form import PlainText
 from movierec_engine.errors import DataError
 
@@ -69,7 +69,7 @@ def all_members(file: TableFile, *, drop_bad_rows: bool) -> dict[str, str]:
         if not names:
             return {}
         declared = ", ".join(f"{sql_text(name)}: 'JSON'" for name in names)
-        examples = ", ".join(f"any_value({_quoted(name)})" for name in names)
+        examples = ", ".join(f"any_value({sql_name(name)})" for name in names)
         found = database.execute(f"SELECT {examples} FROM read_json({of_lines}, columns={{{declared}}})").fetchone()
     values = [json.loads(example) if example else None for example in found or ()]
     return {name: _type(value) for name, value in zip(names, values, strict=True) if not isinstance(value, dict)}
@@ -82,7 +82,7 @@ def _table(path: Path, plain: PlainText, members: Mapping[str, str], drop_bad_ro
         f"columns={{{types}}}, ignore_errors={str(drop_bad_rows).lower()})"
     )
     texts = {
-        name: f"array_to_string({_quoted(name)}, '|')" if kind == _LIST else _quoted(name)
+        name: f"array_to_string({sql_name(name)}, '|')" if kind == _LIST else sql_name(name)
         for name, kind in members.items()
     }
     return TableFile(
@@ -112,7 +112,3 @@ def _is_of_python(line: str) -> bool:
 
 def _type(example: Any) -> str:
     return _LIST if isinstance(example, list) else "VARCHAR"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

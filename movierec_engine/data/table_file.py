@@ -209,6 +209,11 @@ def sql_text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
+def sql_name(name: str) -> str:
+    """A column's name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def literal(path: Path) -> str:
     """SQL for just this path; absolute, since DuckDB takes a `~` at its beginning for the home folder."""
     return LITERAL_PATH.format(sql_text(str(path.absolute())))
@@ -276,7 +281,7 @@ def open_parquet(path: Path) -> TableFile:
     types = {name: kind for name, kind, *_ in described}
     columns, moments = {}, {}
     for name, kind in types.items():
-        value = '"' + name.replace('"', '""') + '"'
+        value = sql_name(name)
         if kind.startswith("STRUCT") and kind.endswith("[]"):
             value = f"to_json({value})"
         elif kind.endswith("[]"):

@@ -97,7 +97,6 @@ def test_a_sample_is_the_same_users_in_every_file() -> None:
     (((first,),), ((second,),)) = parquet.query(query), parquet.query(query)
     assert first == second
     assert 800 < len(first) < 1200
-    assert parquet.quoted('a "b"') == '"a ""b"""'
     assert parquet.query("SELECT * FROM parquet_file('/nowhere')") is None
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +17,7 @@ from movierec_engine.data.config import ColumnNames, DataConfig, FileFormat
 from movierec_engine.data.input_files import signature
 from movierec_engine.data.ratings import MOVIES_SCHEMA, NEGATIVES_SCHEMA, PRESPLIT_SCHEMA, RATINGS_SCHEMA, Movies
 from movierec_engine.data.readers import complete_movies, read_movies, read_ratings
-from movierec_engine.data.table_file import check_text_file, open_table
+from movierec_engine.data.table_file import check_text_file, open_table, sql_name
 from movierec_engine.errors import DataError
 
 RATINGS = "userId,movieId,rating,timestamp\n2,10,3.5,200\n1,20,4.0,101\n1,10,0.5,100\n"
@@ -562,3 +563,8 @@ def test_a_negative_candidate_without_id_is_dropped_and_counted(presplit: DataCo
     assert ratings.negatives is not None
     assert rows(ratings.negatives) == [(1, 40), (1, 50), (2, 50)]
     assert (ratings.report.bad_rows, ratings.report.negatives_dropped) == (1, 0)
+
+
+def test_a_columns_name_with_quotes_is_one_identifier() -> None:
+    name = 'a "b"'
+    assert duckdb.sql(f"SELECT 1 AS {sql_name(name)}").columns == [name]
