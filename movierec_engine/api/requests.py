@@ -23,6 +23,7 @@ from movierec_engine.api.parameters import (
     refuse,
     text,
 )
+from movierec_engine.data.id_map import PublicId
 from movierec_engine.feedback.events import EARLIEST, Kind
 from movierec_engine.recommending.dials import DIVERSITY_OVER, Dials
 from movierec_engine.recommending.rules.document import SCENARIOS
@@ -170,6 +171,11 @@ class PersonalRequest(RuledRequest, ListRequest):
         return ListOptions(self.top_k, dials, frozenset(self.exclude), self.filtered, self.cold_items)
 
 
+def _refuse_user_with_history(user_id: PublicId | None, history: History | None) -> None:
+    if user_id is not None and history is not None:
+        refuse(422, "history", "a user has a history already; give user_id or history")
+
+
 class RecommendRequest(PagedRequest, PersonalRequest):
     user_id: UserIdentifier | None = Field(default=None, examples=[1])
     """The user's public id; or give a history."""
@@ -184,8 +190,7 @@ class RecommendRequest(PagedRequest, PersonalRequest):
     def _check_person(self) -> Self:
         if self.user_id is None and self.history is None:
             refuse(400, "user_id", "user_id is missing; give it, or a history")
-        if self.user_id is not None and self.history is not None:
-            refuse(422, "history", "a user has a history already; give user_id or history")
+        _refuse_user_with_history(self.user_id, self.history)
         if self.explain and self.top_k > MOST_EXPLAINED:
             refuse(422, "top_k", f"at most {MOST_EXPLAINED} movies are explained; ask for a smaller top_k")
         return self
@@ -225,8 +230,7 @@ class HomeRequest(RuledRequest, ListRequest):
 
     @model_validator(mode="after")
     def _check_person(self) -> Self:
-        if self.user_id is not None and self.history is not None:
-            refuse(422, "history", "a user has a history already; give user_id or history")
+        _refuse_user_with_history(self.user_id, self.history)
         return self
 
 
@@ -298,8 +302,7 @@ class SimilarRequest(RuledRequest, PagedRequest, ListRequest):
 
     @model_validator(mode="after")
     def _check_person(self) -> Self:
-        if self.user_id is not None and self.history is not None:
-            refuse(422, "history", "a user has a history already; give user_id or history")
+        _refuse_user_with_history(self.user_id, self.history)
         return self
 
 
