@@ -21,6 +21,7 @@ from dashboard.queries.pairs import Overlap, PairedUsers
 from dashboard.queries.parquet import SAMPLE_USERS
 from dashboard.queries.store_files import store_at
 from dashboard.views import drill_down
+from dashboard.views.user_list import user_list
 from dashboard.wording import say
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.errors import StoreError
@@ -87,11 +88,6 @@ def _segments(root: str, a: str, b: str, metric: str) -> list[SegmentVerdict]:
     except (StoreError, OSError):
         return []
     return pairs.segments_won(store, measured[0], measured[1], metric)
-
-
-@st.cache_data(show_spinner=False, max_entries=256, ttl=600)
-def _list(folder: str, movies: Path | None, user: PublicId, k: int) -> list[dict[str, Any]]:
-    return pairs.list_of(Path(folder), movies, user, k)
 
 
 def _pair(root: Path, chosen: Chosen, answer: DeltaGenerator) -> None:
@@ -282,11 +278,9 @@ def _examples(
     if opened is not None:
         drill_down.explore_user(opened, [one.model for one in both])
     user = _user(users, [str(row["User"]) for row in examples])
-    folder = store_files.parent_folder(root, both[0].raw_movies)
-    movies = folder / "movies.parquet" if folder and (folder / "movies.parquet").is_file() else None
     columns = st.columns(2, gap="large")
     for column, standing, name in zip(columns, both, names, strict=True):
-        rows = _list(standing.folder, movies, user, chosen.k)
+        rows = user_list(root, standing.folder, standing.raw_movies, user, chosen.k)
         hits = sum(row["hit"] for row in rows)
         shown = [
             {"Rank": r["rank"], say("Movie"): r["title"], "In the test part": "✓" if r["hit"] else ""} for r in rows

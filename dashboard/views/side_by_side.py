@@ -15,7 +15,7 @@ from dashboard.queries.measures import Measure
 from dashboard.queries.reports import with_versions
 from dashboard.queries.side_by_side import Group
 from dashboard.queries.versions import ReportVersion
-from movierec_engine.data.id_map import PublicId
+from dashboard.views.user_list import user_list
 from movierec_engine.evaluation.comparison import Verdict
 from movierec_engine.evaluation.metrics import less_is_better, metric_of, metric_title
 from movierec_engine.reporting import numbers
@@ -221,11 +221,6 @@ def _segments(chosen: Chosen, groups: Sequence[Group]) -> None:
         st.caption("★ highest mean; what is significant for two models stands on the page Compare two.")
 
 
-@st.cache_data(show_spinner=False, max_entries=256, ttl=600)
-def _list(folder: str, movies: Path | None, user: PublicId, k: int) -> list[dict[str, Any]]:
-    return pairs.list_of(Path(folder), movies, user, k)
-
-
 def _lists(chosen: Chosen, standings: Sequence[Any]) -> None:
     st.header("Lists of one user")
     first = standings[0]
@@ -234,9 +229,10 @@ def _lists(chosen: Chosen, standings: Sequence[Any]) -> None:
     if user is None:
         st.info(f"No user {shell.plain(written)} was evaluated; write the id of another.")
         return
-    folder = store_files.parent_folder(chosen.snapshot.root, first.raw_movies)
-    movies = folder / "movies.parquet" if folder and (folder / "movies.parquet").is_file() else None
-    lists = {chosen.labels[one.id]: _list(one.folder, movies, user, chosen.k) for one in standings[:MOST_LISTS]}
+    lists = {
+        chosen.labels[one.id]: user_list(chosen.snapshot.root, one.folder, one.raw_movies, user, chosen.k)
+        for one in standings[:MOST_LISTS]
+    }
     length = max(map(len, lists.values()), default=0)
     rows = [
         {
