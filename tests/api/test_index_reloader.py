@@ -257,6 +257,16 @@ def test_an_index_that_a_request_still_uses_is_not_loaded_again(store: ArtifactS
     assert reloader.current("als") is used
 
 
+def test_the_models_that_were_asked_for_last_stay_in_memory(store: ArtifactStore, publish: Publish) -> None:
+    for model in MODELS:
+        default = publish(model)
+    store.point("serving", default, {})
+    reloader = IndexReloader(store, IndicesConfig(models_in_memory=3))
+    for model in ("gmf", "als", "bpr", "als", "ease"):
+        reloader.current(model)
+    assert set(reloader.state().served) == {None, "als", "ease"}
+
+
 def test_fewer_models_in_memory_than_an_experiment_needs_are_refused() -> None:
     experiment = ExperimentConfig("trial", variants=(Variant("a", "ease"), Variant("b", "als")))
     with pytest.raises(ConfigError, match="models_in_memory=2"):

@@ -43,6 +43,14 @@ def test_rules_that_were_published_hold_for_the_next_list_and_a_rollback_undoes_
     assert [one["by"] for one in served.get("/api/rules/home").json["history"]] == ["ben", "anna", "anna"]
 
 
+def test_who_dismisses_a_movie_does_not_get_it_again_under_rules(served: FlaskClient) -> None:
+    publish(served, {"name": "gone", "deny": shown(served)[:1]})
+    first, *rest = shown(served)
+    answer = served.post("/api/feedback", json={"user_id": 1, "movie_id": first, "kind": "not_interested"})
+    assert answer.status_code == 200
+    assert shown(served)[: len(rest)] == rest
+
+
 def test_what_a_rollback_is_to_be_one_version_and_rules_an_array(served: FlaskClient) -> None:
     gone = shown(served)[:1]
     made = [publish(served, {"name": name, "deny": gone}) for name in ("one", "other")]

@@ -82,6 +82,13 @@ def test_everything_is_what_counting_says(world: tuple[np.ndarray, np.ndarray, n
             assert rankings.more_popular[entry] == (len(ahead) if in_list else -1)
 
 
+def test_an_item_that_is_seen_and_relevant_is_one_that_is_not_irrelevant() -> None:
+    train, test = (np.zeros((N_USERS, N_ITEMS), dtype=bool) for _ in range(2))
+    train[0, [0, 1]] = test[0, [1, 2]] = True
+    rankings = rank_users(Fixed(np.ones((N_USERS, N_ITEMS)), train), heldout(train, test), depth=4, deep=True)
+    assert rankings.irrelevant.tolist() == [N_ITEMS - 3]
+
+
 @settings(max_examples=30)
 @given(worlds(), st.permutations(range(N_USERS)))
 def test_no_metric_depends_on_the_order_of_users(

@@ -78,6 +78,26 @@ def test_a_change_while_a_state_is_loaded_is_not_forgotten(database: Database, s
     states.close()
 
 
+def test_a_state_that_was_loaded_while_contact_was_lost_and_found_is_not_remembered(
+    database: Database, states: FollowedStates
+) -> None:
+    """What changed meanwhile is told to nobody."""
+
+    def reconnect() -> None:
+        database.problem = LogAway("away")
+        polled(database)
+        database.problem = None
+        polled(database)
+
+    states.state(2)
+    database.while_loading = reconnect
+    assert states.state(1) == UserState()
+    database.while_loading = lambda: None
+    database.states[1] = UserState({10: 4.0})
+    assert states.state(1) == UserState({10: 4.0})
+    states.close()
+
+
 def test_what_others_change_while_a_state_is_loaded_lets_it_be_remembered(
     database: Database, states: FollowedStates
 ) -> None:

@@ -1,7 +1,10 @@
 """The SQLite log's own: what is left in its file, its second record of erasures, and files that are no log."""
 
+import shutil
 import sqlite3
+import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +16,13 @@ from movierec_engine.feedback import (
     Exposure,
     FeedbackError,
     IdempotencyConflict,
+    LogBusy,
     SqliteLog,
     UserState,
     log_file,
 )
+from movierec_engine.feedback.events import now_ms
+from movierec_engine.feedback.sqlite import database
 from movierec_engine.feedback.sqlite.database import SCHEMA_VERSION
 
 
@@ -86,6 +92,40 @@ def test_a_backup_that_is_put_back_brings_nobody_back_who_was_erased_since(log: 
     assert restored.record([rating("c")])[0].status == "recorded"
     assert SqliteLog(log.path).state(1) == UserState({10: 4.0}, erasure=2), "what is told since stays"
     assert restored.erase(2).number == 3
+
+
+def test_a_copy_that_is_put_back_keeps_what_the_erased_said_to_it_afterwards(log: SqliteLog, tmp_path: Path) -> None:
+    log.record([rating("a")])
+    log.close()
+    elsewhere = SqliteLog(log_file(tmp_path / "elsewhere", "camps"))
+    elsewhere.path.parent.mkdir(parents=True)
+    shutil.copyfile(log.path, elsewhere.path)
+    erased = log.erase(1)
+    log.close()
+    while now_ms() <= erased.at_ms:
+        time.sleep(0.001)
+    elsewhere.record([rating("b", movie=11)])
+    elsewhere.close()
+    elsewhere.path.replace(log.path)
+    assert SqliteLog(log.path).state(1) == UserState({11: 4.0}, erasure=1)
+
+
+def test_who_comes_after_a_lull_waits_again_for_a_held_log(log: SqliteLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(database, "_LULL_SECONDS", 0.3)
+    log.record([rating("a")])
+
+    def waited() -> float:
+        since = time.monotonic()
+        with pytest.raises(LogBusy):
+            log.record([rating("b")])
+        return time.monotonic() - since
+
+    with closing(sqlite3.connect(log.path, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        assert waited() >= 0.2
+        time.sleep(0.6)
+        assert waited() >= 0.2, "as if somebody else held it by now"
 
 
 def test_a_sound_log_passes_its_check(log: SqliteLog) -> None:

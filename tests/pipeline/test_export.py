@@ -41,9 +41,9 @@ def store(tmp_path: Path) -> ArtifactStore:
     return store
 
 
-def lists_of(store: ArtifactStore, folder: Path, k: int = 3, **more: Any) -> ListParts:
+def lists_of(store: ArtifactStore, folder: Path, k: int = 3, repeat: bool = False, **more: Any) -> ListParts:
     live = LiveFeedback(FeedbackLogs(store.root))
-    return make_lists(index_to_export(store, "camps"), live, folder, k, **more)
+    return make_lists(index_to_export(store, "camps", repeat=repeat), live, folder, k, **more)
 
 
 def by_user(lists: ListParts) -> dict[int, list[tuple[int, float, str]]]:
@@ -86,6 +86,22 @@ def test_who_was_erased_has_no_list(store: ArtifactStore, tmp_path: Path) -> Non
     assert sorted(by_user(lists_of(store, tmp_path / "parts"))) == [9]
 
 
+def test_who_was_erased_and_has_said_something_since_has_the_list_that_the_api_answers(
+    store: ArtifactStore, tmp_path: Path
+) -> None:
+    live = LiveFeedback(FeedbackLogs(store.root))
+    for user in (1, 7, 9):
+        live.erase("camps", user)
+    say(store, 1, 30)
+    say(store, 7, 20, "not_interested")
+    client = create_app(store.root).test_client()
+    found = by_user(lists_of(store, tmp_path / "parts"))
+    assert sorted(found) == [1, 7]
+    for user, places in found.items():
+        answer = client.get(f"/api/recommend?user_id={user}&top_k=3").get_json()
+        assert [movie for movie, *_ in places] == [one["movie_id"] for one in answer["recommendations"]]
+
+
 def test_an_interrupted_export_goes_on_from_its_parts(
     store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +112,7 @@ def test_an_interrupted_export_goes_on_from_its_parts(
     again = lists_of(store, tmp_path / "parts")
     assert (again.kept, by_user(again)) == (2, whole)
     assert lists_of(store, tmp_path / "parts", k=2).kept == 0, "lists of another length are another export"
+    assert lists_of(store, tmp_path / "parts", k=2, repeat=True).kept == 0, "as are those with what people have seen"
     store.publish(
         Slot("faiss_index", "camps", "ease", "cpu"), small_index("ease", -1).save, key="l", fingerprint="f00d"
     )

@@ -80,6 +80,11 @@ def test_another_models_lists_are_weighed_by_what_the_log_could_have_shown(
     assert own.logged.value == pytest.approx(2 / 3)
     assert own.ips.value == pytest.approx((1 + 0 + 0) / 3), "20 was shown to user 1 in place of 30"
     assert own.covered.value == pytest.approx((1 + 2 + 1 + 1 + 2) / 6)
+    of_10, of_20 = (
+        (0 + 10 / 2) / (0 + 10),
+        (1 + 10 / 2) / (1 + 10),
+    )  # for 7 by the lists of 1, half of whose places earn
+    assert own.dr.value == pytest.approx((1 + 0 + (of_10 - of_10) + (of_20 - 2 * of_20)) / 3), "and 0 for user 1"
     other = ask("lightgcn", reward="click").estimates  # 10 and 20 of user 1, 50 and 40 of user 7
     assert other.ips.value == pytest.approx(1 / 0.5 / 3)
     assert other.snips.value == pytest.approx(2 * (2 / 2))

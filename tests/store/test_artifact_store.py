@@ -151,6 +151,7 @@ def test_what_other_places_and_other_programs_left_is_not_swept_before_a_day_has
         f"elsewhere-{gone.pid}-0a1b2c3d": True,
         f"{container}-{gone.pid}-0a1b2c3d": True,
         f"{container}-{gone.pid}-forgotten": False,
+        f"{container}-{gone.pid}-begun long ago": True,
         f"{here}-other-0a1b2c3d": True,
         "note": True,
         f"{here}-{gone.pid}-0a1b2c3d": False,
@@ -159,7 +160,8 @@ def test_what_other_places_and_other_programs_left_is_not_swept_before_a_day_has
     for name in names:
         write_into(tmp_path / ".incoming" / name)
     forgotten = tmp_path / ".incoming" / f"{container}-{gone.pid}-forgotten"
-    for path in (*forgotten.rglob("*"), forgotten):
+    begun = tmp_path / ".incoming" / f"{container}-{gone.pid}-begun long ago"
+    for path in (*forgotten.rglob("*"), forgotten, begun):  # of which the latter has a file that was written just now
         os.utime(path, (time.time() - 2 * 86_400,) * 2)
     publish(store)
     assert {path.name for path in (tmp_path / ".incoming").iterdir()} == {
