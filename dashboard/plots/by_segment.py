@@ -1,6 +1,7 @@
 """Charts of segments of users and items: every model beside the champion, and the leads over it that are tested."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -12,6 +13,25 @@ from movierec_engine.reporting import numbers, words
 
 _NAMED = 3
 """More segments than these are counted and not named."""
+
+
+@dataclass(frozen=True)
+class BesideChampion:
+    """The models of a chart beside the champion."""
+
+    models: Mapping[str, str]
+    """Label -> name of the model, in the chart's order."""
+    metric: str
+    """Its title."""
+    champion: str
+    """Its label."""
+    tested: bool
+    """As in `conclusion`."""
+
+    @property
+    def better(self) -> str:
+        """What a star says."""
+        return _better(self.champion, self.tested)
 
 
 def conclusion(kind: str, rows: Sequence[Row], champion: str, tested: bool) -> str:
@@ -70,31 +90,23 @@ def _better(champion: str, tested: bool) -> str:
     return f"significantly better than {champion}" if tested else f"above {champion} by intervals that do not overlap"
 
 
-def tiers(
-    rows: list[dict[str, Any]],
-    kind: str,
-    head: str,
-    models: Mapping[str, str],
-    metric: str,
-    champion: str,
-    tested: bool,
-) -> charts.Chart:
+def tiers(rows: list[dict[str, Any]], kind: str, head: str, beside: BesideChampion) -> charts.Chart:
     """Dots with intervals: a group of rows for each segment, a row a model. head: the `conclusion` over all models."""
     segments = list(dict.fromkeys(row["segment"] for row in rows))
     users = {row["segment"]: row["users"] for row in rows}
     names = {one: f"{one} (n = {numbers.count(users[one])})" for one in segments}
     shown = [{**row, "group": names[row["segment"]]} for row in rows]
     subtitle = "; ".join(f"{one}: {words.tier(kind, one)}" for one in segments)
-    subtitle += f". n: users. Line: 95 % interval; ★: {_better(champion, tested)}"
+    subtitle += f". n: users. Line: 95 % interval; ★: {beside.better}"
     title = charts.title(head, subtitle, 58)
     base = alt.Chart(charts.data(shown))
     axis = alt.Axis(labelLimit=charts.label_limit(170), ticks=False, domain=False)
     y = alt.Y("group:N", sort=list(names.values()), title=None, axis=axis)
-    offset = alt.YOffset("model:N", sort=list(models))
+    offset = alt.YOffset("model:N", sort=list(beside.models))
     legend = charts.model_legend(columns=3)
-    color, tooltip = charts.model_color(models, legend), _tooltip(kind, metric, champion)
+    color, tooltip = charts.model_color(beside.models, legend), _tooltip(kind, beside)
     line = base.mark_rule(strokeWidth=2.5, opacity=0.55).encode(
-        x=alt.X("low:Q", title=f"{metric}, mean over the segment's users"),
+        x=alt.X("low:Q", title=f"{beside.metric}, mean over the segment's users"),
         x2="high:Q",
         y=y,
         yOffset=offset,
@@ -106,25 +118,17 @@ def tiers(
         y=y,
         yOffset=offset,
         color=color,
-        shape=charts.model_shape(models, legend),
+        shape=charts.model_shape(beside.models, legend),
         tooltip=tooltip,
     )
     star = base.mark_text(align="left", dx=8, fontSize=13, color=charts.ink()).encode(
         x="high:Q", y=y, yOffset=offset, text="mark:N"
     )
-    height = max(260, len(segments) * (len(models) * 16 + 20) + 220)
+    height = max(260, len(segments) * (len(beside.models) * 16 + 20) + 220)
     return alt.layer(line, dot, star).properties(title=title, height=height)
 
 
-def differences(
-    rows: list[dict[str, Any]],
-    kind: str,
-    head: str,
-    models: Mapping[str, str],
-    metric: str,
-    champion: str,
-    tested: bool,
-) -> charts.Chart:
+def differences(rows: list[dict[str, Any]], kind: str, head: str, beside: BesideChampion) -> charts.Chart:
     """A row a segment, a column a model: its mean, shaded by the difference from the champion's.
 
     head: the `conclusion` over all models.
@@ -141,19 +145,19 @@ def differences(
     reach = max((abs(row["difference"]) for row in rows), default=0.0) or 1.0
     title = charts.title(
         head,
-        f"mean {metric} over the n users with such items in test; shade: how far above (blue) or below (orange) "
-        f"{champion}, the same scale in every row; ★: {_better(champion, tested)}",
+        f"mean {beside.metric} over the n users with such items in test; shade: how far above (blue) or below (orange) "
+        f"{beside.champion}, the same scale in every row; ★: {beside.better}",
         charts.WIDE,
     )
     base = alt.Chart(charts.data(shown)).encode(
         x=alt.X(
             "model:N",
-            sort=list(models),
+            sort=list(beside.models),
             title=None,
             axis=alt.Axis(
                 orient="top",
-                labelAngle=charts.slanted_if_narrow(len(models), 45),
-                labelAlign=charts.at_its_tick(len(models)),
+                labelAngle=charts.slanted_if_narrow(len(beside.models), 45),
+                labelAlign=charts.at_its_tick(len(beside.models)),
                 labelLimit=110,
                 labelOverlap=False,
             ),
@@ -172,19 +176,19 @@ def differences(
             scale=alt.Scale(domain=[-reach, 0, reach], range=[below, even, above], interpolate="rgb"),
             legend=None,
         ),
-        tooltip=[*_tooltip(kind, metric, champion), alt.Tooltip("test_items:Q", title="Test items", format=",")],
+        tooltip=[*_tooltip(kind, beside), alt.Tooltip("test_items:Q", title="Test items", format=",")],
     )
     texts = base.mark_text(fontSize=11, color=charts.ink()).encode(text="text:N")
     return alt.layer(cells, texts).properties(title=title, height=26 * len(segments) + 150)
 
 
-def _tooltip(kind: str, metric: str, champion: str) -> list[alt.Tooltip]:
+def _tooltip(kind: str, beside: BesideChampion) -> list[alt.Tooltip]:
     return [
         alt.Tooltip("model:N", title="Model"),
         alt.Tooltip("segment:N", title=kind.capitalize()),
-        alt.Tooltip("value:Q", title=metric, format=".4f"),
+        alt.Tooltip("value:Q", title=beside.metric, format=".4f"),
         alt.Tooltip("low:Q", title="95 % from", format=".4f"),
         alt.Tooltip("high:Q", title="95 % to", format=".4f"),
-        alt.Tooltip("difference:Q", title=f"Above {champion} by", format="+.4f"),
+        alt.Tooltip("difference:Q", title=f"Above {beside.champion} by", format="+.4f"),
         alt.Tooltip("users:Q", title="Users", format=","),
     ]

@@ -154,7 +154,7 @@ def _by_kind(
     if few:
         text += f" Under {FEW} users, which say little: {numbers.listed(few)}."
     st.caption(shell.plain(text))
-    shown = (chosen.models, chosen.title, first, tested)
+    beside = by_segment.BesideChampion(chosen.models, chosen.title, first, tested)
     segment = drill_down.choose_segment(rows)
 
     def concluded(kind: str) -> str:
@@ -169,10 +169,10 @@ def _by_kind(
     for place, kind in enumerate(kind for kind in _TIERS if kind in kinds):
         own = [row for row in rows if row["kind"] == kind]
         with columns[place % 2]:
-            draw(by_segment.tiers(own, kind, concluded(kind), *shown), own, kind)
+            draw(by_segment.tiers(own, kind, concluded(kind), beside), own, kind)
     for kind in ("genre", "decade"):
         if own := [row for row in rows if row["kind"] == kind]:
-            draw(by_segment.differences(own, kind, concluded(kind), *shown), own, kind)
+            draw(by_segment.differences(own, kind, concluded(kind), beside), own, kind)
 
 
 def _leads(root: Path, everything: Chosen, champion: Standing, means: list[dict[str, Any]]) -> tuple[Leads, bool]:

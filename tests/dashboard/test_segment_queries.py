@@ -8,6 +8,7 @@ from dashboard.plots import by_segment
 from dashboard.queries import segments
 
 MODELS = {"als": "als", "ease": "ease", "popularity": "popularity"}
+BESIDE = by_segment.BesideChampion(MODELS, "NDCG@10", "als", tested=True)
 
 
 def row(model: str, segment: str, value: float, kind: str = "genre") -> dict[str, Any]:
@@ -53,7 +54,7 @@ def test_a_chart_names_the_tested_leads_and_no_other() -> None:
 def test_the_shade_has_one_scale_for_all_rows_and_every_row_says_how_many_users() -> None:
     """Drama's .009 is a tenth of War's .1, and is shaded so: 0.4 is the farthest anywhere."""
     shown = segments.beside([one for one in ROWS if one["kind"] == "genre"], "als", frozenset())
-    chart = by_segment.differences(shown, "genre", "head", MODELS, "NDCG@10", "als", tested=True)
+    chart = by_segment.differences(shown, "genre", "head", BESIDE)
     spec = chart.to_dict()
     cells = spec["layer"][0]["encoding"]
     assert cells["color"]["field"] == "difference"
@@ -65,6 +66,6 @@ def test_a_star_is_explained_by_the_name_of_whom_models_stand_beside() -> None:
     """Without a release there is no champion, but the leader."""
     rows = segments.beside([one for one in ROWS if one["kind"] == "genre"], "als", frozenset())
     for draw in (by_segment.tiers, by_segment.differences):
-        read = " ".join(draw(rows, "genre", "head", MODELS, "NDCG@10", "als", tested=True).title.subtitle)
+        read = " ".join(draw(rows, "genre", "head", BESIDE).title.subtitle)
         assert "★: significantly better than als" in read
         assert "champion" not in read
