@@ -1,5 +1,6 @@
 """Mirrors of object stores that this process keeps up to date while the pages read them."""
 
+import logging
 import threading
 import time
 from functools import cache
@@ -7,6 +8,8 @@ from functools import cache
 from movierec_engine.errors import StoreError
 from movierec_engine.store.mirror import Mirror
 from movierec_engine.store.objects import AwayError
+
+log = logging.getLogger(__name__)
 
 SECONDS = 10.0
 """Between two looks at an object store."""
@@ -35,6 +38,9 @@ def _follow(mirror: Mirror, url: str) -> None:
         try:
             problems[url] = mirror.refresh()
         except (StoreError, OSError) as error:
+            problems[url] = [_stale(error)]
+        except Exception as error:  # whatever it is, the thread goes on following, as no other would
+            log.exception("%s cannot be followed", url)
             problems[url] = [_stale(error)]
 
 

@@ -82,9 +82,10 @@ class ExposureQueue:
                 batch = [shown for shown, _ in zip(self._waiting, range(_BATCH), strict=False)]
             try:
                 self._feedback.expose(batch)
-            except FeedbackError as error:
+            except Exception as error:  # whatever it is, the thread goes on trying, as no other would
                 if self._outage.begins(str(error)):
-                    log.error("lists that were shown wait to be noted: %s", error)
+                    unforeseen = not isinstance(error, FeedbackError)
+                    log.error("lists that were shown wait to be noted: %s", error, exc_info=unforeseen)
                 time.sleep(_RETRY_SECONDS)
                 continue
             self._outage.ends()

@@ -87,11 +87,12 @@ class LiveRules:
                 place = data_set, scenario
                 try:
                     self._follow(*self._pointer(*place), *place)
-                except (MovierecError, OSError) as error:
+                except Exception as error:  # whatever is wrong with the rules, lists are made and the watch goes on
                     self._held.setdefault(place, None)
                     if str(error) not in self._logged:
                         self._logged.add(str(error))
-                        log.error("rules for %s cannot be read, and those before them hold on: %s", scenario, error)
+                        said = "rules for %s cannot be read, and those before them hold on: %s"
+                        log.error(said, scenario, error, exc_info=not isinstance(error, (MovierecError, OSError)))
 
     def _pointer(self, data_set: str, scenario: str) -> tuple[str | None, ArtifactStore]:
         """A pointer's text, and the store that gave it."""

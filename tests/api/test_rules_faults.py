@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -113,6 +114,30 @@ def test_a_lock_that_another_process_holds_is_said_and_nothing_changes(
     assert refused.status_code in (409, 503) and "\n" not in refused.json["error"]["message"]
     assert served.get("/api/rules/home").json["version"] == first
     assert deny(served, 30).status_code == 200
+
+
+def test_an_error_that_nobody_foresaw_ends_no_watch(
+    store: ArtifactStore, publish_line: PublishLine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish_line()
+    served = index_to_export(store, "camps")
+    publish_rules(store, "camps", "home", RuleDocument.of({"rules": [{"name": "gone", "deny": [20]}]}), by="anna")
+    live, held, pointer = LiveRules(store, store), list[bool](), store.storage.pointer
+
+    def fail_at_first(data_set: str, name: str) -> str | None:
+        if not held:
+            raise ZeroDivisionError("unforeseen")
+        return pointer(data_set, name)
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            held.append(live.active(served, "home") is not None)
+            return len(held) == 2
+
+    monkeypatch.setattr(store.storage, "pointer", fail_at_first)
+    live.watch(lambda: "camps", 0.25, Stop())
+    assert held == [False, True]
+    assert "Traceback" in caplog.text
 
 
 def test_rules_hold_by_the_clock_however_it_jumps(store: ArtifactStore, publish_line: PublishLine) -> None:

@@ -16,6 +16,7 @@ class Log:
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
         self.refusals, self.tried = 0, 0
+        self.refusal: Exception = LogBusy("held by another process")
         self.closed = threading.Event()
         self.let, self.asked = threading.Event(), threading.Event()
         self.let.set()
@@ -26,7 +27,7 @@ class Log:
         assert self.let.wait(60)
         if self.refusals:
             self.refusals -= 1
-            raise LogBusy("held by another process")
+            raise self.refusal
         self.batches.append([one.exposure_id for one in exposures])
 
     def close(self) -> None:
@@ -96,6 +97,18 @@ def test_a_log_that_refuses_for_a_while_gets_each_list_once_in_the_end_and_says_
     queue.put(shown("later"))
     assert queue.flush(60)
     assert caplog.text.count("lists that were shown wait to be noted") == 1, "so soon, more trouble is not said again"
+
+
+def test_an_error_that_nobody_foresaw_ends_no_writing(
+    queue: ExposureQueue, log: Log, told: dict[str, list[object]], caplog: pytest.LogCaptureFixture
+) -> None:
+    log.refusals, log.refusal = 1, ZeroDivisionError("unforeseen")
+    queue.put(shown("first"))
+    assert queue.flush(60)
+    queue.put(shown("second"))
+    assert queue.flush(60)
+    assert (log.names, told["dropped"]) == (["first", "second"], [])
+    assert "Traceback" in caplog.text
 
 
 def test_what_is_too_much_is_dropped_counted_and_said_once(

@@ -17,7 +17,7 @@ class Database:
     def __init__(self) -> None:
         self.states: dict[object, UserState] = {}
         self.erased: dict[int | str, int] = {}
-        self.problem: FeedbackError | None = None
+        self.problem: Exception | None = None
         self.loads = 0
         self.news: list[Changes] = []
         self.asked = threading.Semaphore(0)
@@ -128,6 +128,21 @@ def test_without_contact_what_was_known_is_used_on_and_nobody_waits(database: Da
     polled(database)
     assert states.state(1) == UserState({10: 1.0}), "what happened meanwhile is not known, so that all is read anew"
     assert database.loads == loads + 1
+    states.close()
+
+
+def test_an_error_that_nobody_foresaw_is_a_log_that_cannot_be_read_for_a_while(
+    database: Database, states: FollowedStates, caplog: pytest.LogCaptureFixture
+) -> None:
+    states.state(1)
+    database.problem = ZeroDivisionError("unforeseen")
+    polled(database)
+    with pytest.raises(FeedbackError, match=r"^db cannot be followed: ZeroDivisionError\('unforeseen'\)$"):
+        states.state(1)
+    assert "Traceback" in caplog.text
+    database.problem = None
+    polled(database)
+    assert states.state(1) == UserState()
     states.close()
 
 

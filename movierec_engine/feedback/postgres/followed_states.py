@@ -129,10 +129,12 @@ class FollowedStates:
             asked = time.monotonic()
             try:
                 changes = self._changes(moment)
-            except FeedbackError as error:
+            except Exception as error:  # whatever it is, the thread goes on asking, as no other would
+                foreseen = error if isinstance(error, FeedbackError) else None
                 if self._outage.begins(str(error)):
-                    log.error("lists come by the feedback that was last known: %s", error)
-                self._problem, moment = error, None
+                    log.error("lists come by the feedback that was last known: %s", error, exc_info=not foreseen)
+                self._problem = foreseen or FeedbackError(f"{self._where} cannot be followed: {error!r}")
+                moment = None
                 self._contact = min(self._contact, asked - ABSENT_SECONDS)
             else:
                 if moment is None:
