@@ -30,7 +30,7 @@ class BesideChampion:
 
     @property
     def better(self) -> str:
-        """What a star says."""
+        """The meaning of a star."""
         return _better(self.champion, self.tested)
 
 
