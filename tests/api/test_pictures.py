@@ -11,6 +11,7 @@ import pytest
 from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.data.config import ColumnNames, DataConfig
+from movierec_engine.data.nouns import MOVIES
 from movierec_engine.data.ratings import Movies
 from movierec_engine.data.readers import read_movies
 from movierec_engine.errors import ConfigError
@@ -89,7 +90,7 @@ def test_a_movie_has_its_picture_and_its_series_by_the_metadata() -> None:
     movies = index.movies
     for name, values in rows.items():
         movies = movies.append_column(name, pa.array(values))
-    lineage: Any = SimpleNamespace(movies=movies, placed=None)
+    lineage: Any = SimpleNamespace(movies=movies, placed=None, nouns=MOVIES)
     catalogue = MovieCatalogue(index, lineage, None, SET)
     assert [one.get("picture") for one in catalogue.movies] == [None, f"{BASE}/20.jpg", None, None, None]
     assert catalogue.series.of.tolist() == [0, 1, 0, -1, 1]

@@ -98,7 +98,8 @@ def test_a_model_below_popularity_is_told_what_to_do_and_a_warning_in_training_s
     settings = camps_settings(line / "movies", line / "checkpoints")
     data = made["splits"], made["interaction_graph"]
     floor = pipeline.train_model(store, load_settings([*settings, "model=popularity"]), *data)
-    hopeless = pipeline.train_model(store, load_settings([*settings, "model=als", "model.l2=1e30"]), *data)
+    als = ["model=als", "model.l2=1e30", "model.popularity_weight=0"]
+    hopeless = pipeline.train_model(store, load_settings([*settings, *als]), *data)
     metric = "ndcg@10"
     for one in (made["trained_model"], floor, hopeless):
         assert one.facts["popularity"] == {metric: floor.facts["validation_metrics"][metric]}
