@@ -123,9 +123,7 @@ def test_the_history_is_folded_in_as_the_model_folds_it_in() -> None:
 
 def test_a_model_that_has_met_them_is_refused_in_one_sentence() -> None:
     met = Popularity().fit(Dataset(joined(SPLIT.train, SPLIT.fold_in)))
-    with pytest.raises(
-        MovierecError, match=r"^popularity was trained on \d+ of \d+ users who are to be new to it"
-    ):
+    with pytest.raises(MovierecError, match=r"^popularity was trained on \d+ of \d+ users who are to be new to it"):
         EVALUATOR.evaluate(met, SPLIT.test_heldout())
 
 
