@@ -1,5 +1,6 @@
 """Restoring a backup into an empty instance, or in place of what there is."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -49,6 +50,8 @@ def restore(artifacts: Location, source: Path, overwrite: bool = False) -> Backu
             "is there"
         )
     _require_unused(root, records)
+    if not goes_on:
+        _drop_other_copies(archive, root, records)
     _stage(archive, root, records, goes_on)
     if occupied:
         _move_aside(root, records)
@@ -58,9 +61,14 @@ def restore(artifacts: Location, source: Path, overwrite: bool = False) -> Backu
     for part, of in records.items():
         _put_records(archive, root, part, of)
     _move_notes(root)
-    for staging in {root / STAGING, *(of.folder / STAGING for of in records.values() if isinstance(of, SqliteFiles))}:
+    for staging in _stagings(root, records):
         shutil.rmtree(staging, ignore_errors=True)
     return archive
+
+
+def _stagings(root: Path, records: dict[str, Records | None]) -> set[Path]:
+    """The folders of copies on their way."""
+    return {root / STAGING, *(of.folder / STAGING for of in records.values() if isinstance(of, SqliteFiles))}
 
 
 def _records_of(archive: Backup, part: str, root: Path) -> Records | None:
@@ -80,15 +88,34 @@ def _records_of(archive: Backup, part: str, root: Path) -> Records | None:
 
 def _occupied(root: Path, records: dict[str, Records | None]) -> Iterator[str]:
     """The stores, feedback logs and databases that hold data which a restore would replace."""
-    store = ArtifactStore(root)
-    if any(slots_of_versions(store)) or any((root / "pointers").glob("*/*.json")):
+    if _kinds(root) or any((root / "pointers").glob("*/*.json")):
         yield f"the store {root}"
-    yield from (f"the feedback log {path}" for path in (root / FEEDBACK).glob("*/feedback.db"))
+    yield from (f"the feedback log {path}" for path in _databases(root / FEEDBACK, "*/feedback.db"))
     for part, of in records.items():
         if isinstance(of, SqliteFiles) and sqlite_has_runs(of.folder / of.main):
             yield f"the database {of.folder / of.main} of {part}"
         if isinstance(of, Postgres) and of.has_runs():
             yield f"the database {of.name} of {part}"
+
+
+def _kinds(root: Path) -> list[str]:
+    """The kinds of the versions in a store, readable or not, also of those that lack a LATEST since a restore was cut
+    off."""
+    found = {slot.kind for slot in slots_of_versions(ArtifactStore(root))}
+    for path in _manifests(root):
+        with suppress(OSError, ValueError, KeyError, TypeError):  # damaged, or somebody else's
+            if json.loads(path.read_bytes())["slot"] == path.parent.parent.relative_to(root).as_posix():
+                found.add(path.relative_to(root).parts[0])
+    return sorted(found)
+
+
+def _manifests(root: Path) -> list[Path]:
+    return sorted(path for depth in ("*/*/*", "*/*/*/*/*") for path in root.glob(f"{depth}/{MANIFEST}"))
+
+
+def _databases(folder: Path, pattern: str) -> list[Path]:
+    """Files of SQLite databases, with what is left of one whose main file is gone, such as its last writes."""
+    return sorted(path for ending in ENDINGS for path in folder.glob(f"{pattern}{ending}"))
 
 
 def _require_unused(root: Path, records: dict[str, Records | None]) -> None:
@@ -105,6 +132,14 @@ def _require_unused(root: Path, records: dict[str, Records | None]) -> None:
                     raise BackupError(
                         f"{file.path}: process {process.pid} ({process.name()}) has it open; stop it first"
                     )
+
+
+def _drop_other_copies(archive: Backup, root: Path, records: dict[str, Records | None]) -> None:
+    """Remove copies that the restore of another backup has left, which would come back with this one's."""
+    for staging in _stagings(root, records):
+        for path in sorted(path for path in staging.rglob("*") if path.is_file()):
+            if path.relative_to(staging).as_posix() not in archive.files:
+                path.unlink()
 
 
 def _stage(archive: Backup, root: Path, records: dict[str, Records | None], goes_on: bool) -> None:
@@ -124,9 +159,8 @@ def _stage(archive: Backup, root: Path, records: dict[str, Records | None], goes
 def _move_aside(root: Path, records: dict[str, Records | None]) -> None:
     """Move what a restore replaces into folders of their own; erasures stay, as they hold for what is restored too."""
     name = f".replaced-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    store = ArtifactStore(root)
-    aside = [root / kind for kind in sorted({slot.kind for slot in slots_of_versions(store)})] + [root / "pointers"]
-    aside += [Path(f"{path}{ending}") for path in (root / FEEDBACK).glob("*/feedback.db") for ending in ENDINGS]
+    aside = [root / kind for kind in _kinds(root)] + [root / "pointers"]
+    aside += _databases(root / FEEDBACK, "*/feedback.db")
     for path in aside:
         _move(path, root / name / path.relative_to(root))
     for part, of in records.items():
@@ -134,7 +168,7 @@ def _move_aside(root: Path, records: dict[str, Records | None]) -> None:
             (root / name).mkdir(mode=0o700, exist_ok=True)
             of.dump(root / name / f"{part}.dump")
         if isinstance(of, SqliteFiles):
-            databases = [Path(f"{path}{ending}") for path in of.databases for ending in ENDINGS]
+            databases = [path for pattern in of.patterns for path in _databases(of.folder, pattern)]
             for path in [*databases, *([of.folder / of.beside] if of.beside else [])]:
                 _move(path, of.folder / name / path.relative_to(of.folder))
 
@@ -142,7 +176,7 @@ def _move_aside(root: Path, records: dict[str, Records | None]) -> None:
 def _move_store(root: Path) -> None:
     """Move versions into place, each as a whole, and then the files that name the newest."""
     staged = root / STAGING / STORE
-    for manifest in sorted(path for depth in ("*/*/*", "*/*/*/*/*") for path in staged.glob(f"{depth}/{MANIFEST}")):
+    for manifest in _manifests(staged):
         _move(manifest.parent, root / manifest.parent.relative_to(staged))
     for latest in sorted(path for depth in ("*/*", "*/*/*/*") for path in staged.glob(f"{depth}/{LATEST}")):
         _move(latest, root / latest.relative_to(staged))
@@ -154,7 +188,7 @@ def _move_logs(root: Path) -> None:
         target = root / FEEDBACK / path.relative_to(staged)
         if not (path.name == "erasures.tsv" and target.exists()):
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _move(path, target)
+            _move_file(path, target)
 
 
 def _put_records(archive: Backup, root: Path, part: str, of: Records | None) -> None:
@@ -163,7 +197,7 @@ def _put_records(archive: Backup, root: Path, part: str, of: Records | None) -> 
     if isinstance(of, SqliteFiles):
         staged = of.folder / STAGING / part
         for path in sorted(path for path in staged.rglob("*") if path.is_file()):
-            _move(path, of.folder / path.relative_to(staged))
+            _move_file(path, of.folder / path.relative_to(staged))
 
 
 def _move_notes(root: Path) -> None:
@@ -174,6 +208,15 @@ def _move_notes(root: Path) -> None:
         if path.parts[0] == ".runs":
             os.utime(staged / path, (0, 0))  # so that the run counts as lost
         _move(staged / path, root / path)
+
+
+def _move_file(path: Path, target: Path) -> None:
+    """Move a file into place, without what SQLite has left beside a database that was there: it would be read as the
+    last writes of this one."""
+    if path.suffix == ".db":
+        for ending in filter(None, ENDINGS):
+            Path(f"{target}{ending}").unlink(missing_ok=True)
+    _move(path, target)
 
 
 def _move(path: Path, target: Path) -> None:

@@ -228,6 +228,56 @@ def test_a_damaged_backup_changes_nothing(platform: Path, backup: Path, empty: P
     assert contents(empty) == contents(platform)
 
 
+def test_of_a_restore_that_was_refused_or_cut_off_nothing_comes_back_with_an_older_backup(
+    platform: Path, backup: Path, empty: Path, tmp_path: Path
+) -> None:
+    newer = shutil.copytree(platform, tmp_path / "newer")
+    World(ArtifactStore(newer)).train("als", GOOD + 0.2)
+    with closing(SqliteLog(log_file(newer, "another"))) as log:
+        log.record([rating(3)])
+    made = back_up(newer, tmp_path / "newer backup", RELEASE)
+    assert dies_at(2, restoring, "_move", lambda: restore(empty, made.folder))
+    (made.folder / "mlflow" / "mlflow.db").write_bytes(b"damaged")
+    with pytest.raises(BackupError, match=r"mlflow\.db: missing from the backup, or cut off; take an older backup"):
+        restore(empty, made.folder, overwrite=True)
+    restore(empty, backup, overwrite=True)
+    shutil.rmtree(next(empty.glob(".replaced-*")))
+    assert contents(empty) == contents(platform)
+
+
+def killed_while_writing(path: Path) -> None:
+    """Leave a SQLite database whose last writes are in the file beside it, as a killed process does."""
+    path.parent.mkdir(parents=True)
+    pid = os.fork()
+    if not pid:
+        database = sqlite3.connect(path)
+        database.executescript("PRAGMA journal_mode=WAL; CREATE TABLE other (id); INSERT INTO other VALUES (1)")
+        os._exit(1)
+    os.waitpid(pid, 0)
+    assert path.with_name(f"{path.name}-wal").stat().st_size
+
+
+def test_last_writes_of_a_log_that_is_gone_are_kept_aside_and_not_read_into_the_restored_one(
+    platform: Path, backup: Path, empty: Path
+) -> None:
+    log = log_file(empty, "camps")
+    killed_while_writing(log)
+    log.unlink()
+    with pytest.raises(BackupError, match=r"the feedback log .*feedback\.db-shm is not empty"):
+        restore(empty, backup)
+    restore(empty, backup, overwrite=True)
+    assert contents(empty) == contents(platform)
+    assert list(empty.glob(".replaced-*/feedback/camps/feedback.db-wal"))
+
+
+def test_last_writes_of_a_database_without_runs_are_not_read_into_the_restored_one(
+    platform: Path, backup: Path, empty: Path
+) -> None:
+    killed_while_writing(empty / "dagster" / "history" / "runs.db")
+    restore(empty, backup)
+    assert contents(empty) == contents(platform)
+
+
 def test_a_damaged_source_is_no_backup(platform: Path, tmp_path: Path) -> None:
     path = shutil.copytree(platform, tmp_path / "store")
     file = next((path / "splits").rglob("*.parquet"))
