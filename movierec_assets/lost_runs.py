@@ -34,6 +34,8 @@ CLOCK_SECONDS = 60
 """By how much the clocks of Dagster and of the system may disagree on when something started."""
 LEASE_SECONDS = 900
 """A run of another place that has not touched its lease for so long is lost."""
+SUBMITTED_SECONDS = 120
+"""How long after its launch a run may be unknown to the launcher's cluster, which may not have its job yet."""
 
 
 def note_process(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
@@ -59,19 +61,23 @@ def is_lost(run: dg.DagsterRun, started: float, artifacts: Path) -> bool:
         return True
 
 
-def never_starts(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+def never_starts(instance: dg.DagsterInstance, run: dg.DagsterRun, launched: float) -> bool:
     """True if a launched run's worker has failed before the run began, as its launcher says: its node is gone, say.
 
-    Not for one that waits for a node or an image, nor while the launcher's cluster does not answer.
+    So too where the cluster does not know it, as after a restart of Ray's head. Not for one that waits for a node or an
+    image, nor while the launcher's cluster does not answer.
     """
     launcher = instance.run_launcher
     if not launcher.supports_check_run_worker_health:
         return False
     try:
-        return launcher.check_run_worker_health(run).status is WorkerStatus.FAILED
+        status = launcher.check_run_worker_health(run).status
     except Exception as error:  # each launcher raises what its cluster's client does
         log.warning("it cannot be told whether the worker of run %s lives: %s", run.run_id, error)
         return False
+    return status is WorkerStatus.FAILED or (
+        status is WorkerStatus.UNKNOWN and time.time() - launched > SUBMITTED_SECONDS
+    )
 
 
 def _has_expired(lease: Path) -> bool:
@@ -106,7 +112,7 @@ def make_lost_runs(config: AutomationConfig) -> dg.SensorDefinition:
             run = one.dagster_run
             if run.status is on.STARTED and is_lost(run, one.start_time or 0, artifacts):
                 lost[run.run_id] = "The run's process is gone: it was killed, or the machine stopped."
-            elif run.status is on.STARTING and never_starts(instance, run):
+            elif run.status is on.STARTING and never_starts(instance, run, one.update_timestamp.timestamp()):
                 lost[run.run_id] = "The run's worker failed before the run began, as when its machine stops."
         # asked again, as a run may just have begun or ended, and its process with it
         seen = {one.dagster_run.run_id: one.dagster_run.status for one in records}

@@ -221,6 +221,7 @@ def test_the_helm_values_make_the_instance_of_a_cluster(tmp_path: Path) -> None:
     assert (monitoring["startTimeoutSeconds"], monitoring["pollIntervalSeconds"]) == (
         theirs["start_timeout_seconds"], theirs["poll_interval_seconds"]
     )  # fmt: skip
+    assert daemon["runRetries"]["maxRetries"] == cluster["run_retries"]["max_retries"]
     (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(own), encoding="utf-8")
     assert dagster_instance_config(str(tmp_path))[0]["concurrency"] == own["concurrency"]
 

@@ -11,7 +11,7 @@ from dagster._core.launcher import CheckRunHealthResult, RunLauncher, WorkerStat
 from dagster_runs import execute
 from waiting import soon
 
-from movierec_assets import termination
+from movierec_assets import lost_runs, termination
 from movierec_assets.automation import AutomationConfig
 from movierec_assets.definitions import defs
 from movierec_assets.lost_runs import LEASE_SECONDS, PROCESS, lease_file, make_lost_runs
@@ -113,6 +113,12 @@ def test_a_launched_run_whose_worker_failed_is_lost_and_one_that_waits_for_a_nod
     found = [instance.get_run_by_id(run.run_id).status for run in runs]
     assert found == [on.FAILURE, on.STARTING, on.STARTING, on.STARTING]
     assert "no head" in caplog.text
+    monkeypatch.setattr(lost_runs, "SUBMITTED_SECONDS", 0)
+    look(instance)
+    found = [instance.get_run_by_id(run.run_id).status for run in runs]
+    assert found == [on.FAILURE, on.STARTING, on.FAILURE, on.STARTING], (
+        "it was not known yet, and now it is not any more"
+    )
 
 
 def test_a_run_holds_a_lease_while_it_is_on(
