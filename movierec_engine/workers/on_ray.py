@@ -24,7 +24,7 @@ class RayTeam(Team):
     ) -> None:
         """threads: CPUs that each actor asks for, at least one. gpus: of each.
 
-        Raises ConfigError for a cluster that does not answer, or is too small.
+        Raises ConfigError for a cluster that does not answer, lets nobody in, or is too small.
         """
         try:
             import ray
@@ -33,13 +33,20 @@ class RayTeam(Team):
         self._ray, self.size, threads = ray, size, threads or 1
         self._own = not ray.is_initialized()
         if self._own:
+            listens = False
             try:
-                _knock(address)
+                listens = _knock(address)
                 ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
             except (OSError, RuntimeError, ValueError) as error:
                 raise ConfigError(
-                    f"no Ray cluster answers at trainer.ray_address={address} ({_first_line(error)}); start one by "
-                    "`ray start --head`, or leave trainer.ray_address out to use this machine"
+                    (
+                        f"what listens at trainer.ray_address={address} does not let Ray in ({_first_line(error)}); "
+                        "set RAY_AUTH_MODE and RAY_AUTH_TOKEN, and have the versions of Ray and Python, as on its head"
+                        if listens
+                        else f"no Ray cluster answers at trainer.ray_address={address} ({_first_line(error)}); start "
+                        "one by `ray start --head`"
+                    )
+                    + ", or leave trainer.ray_address out to use this machine"
                 ) from error
         self._actors: list[Any] = []
         try:
@@ -127,11 +134,16 @@ class Host:
             return sendable(error, traceback.format_exc()), None
 
 
-def _knock(address: str) -> None:
-    """Raises OSError where nobody listens at `host:port`, for which Ray itself would wait for minutes."""
+def _knock(address: str) -> bool:
+    """True if somebody listens at `host:port`, False for an address of another form.
+
+    Raises OSError where nobody listens, for which Ray itself would wait for minutes.
+    """
     host, _, port = address.rpartition(":")
-    if host and port.isdigit() and "/" not in host:
-        socket.create_connection((host, int(port)), timeout=5).close()
+    if not host or not port.isdigit() or "/" in host:
+        return False
+    socket.create_connection((host, int(port)), timeout=5).close()
+    return True
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,6 +1,7 @@
 """Workers on a Ray cluster of several nodes: the same as on one machine, and a node that is lost is made good."""
 
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -106,3 +107,16 @@ def test_a_cluster_that_does_not_answer_is_said_in_one_sentence() -> None:
     address = f"127.0.0.1:{free_port()}"
     with pytest.raises(ConfigError, match=rf"no Ray cluster answers at trainer\.ray_address={address} .*ray start"):
         start_team(Adding, [(1,)], 1, ray_address=address)
+
+
+def test_a_head_that_does_not_let_in_is_not_called_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray itself would need a head with a token, and half a minute of tries."""
+
+    def refuse(**settings: object) -> None:
+        raise RuntimeError("Failed to connect to Ray cluster")
+
+    monkeypatch.setattr("ray.init", refuse)
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        with pytest.raises(ConfigError, match=rf"what listens at trainer\.ray_address={address} .*RAY_AUTH_TOKEN"):
+            start_team(Adding, [(1,)], 1, ray_address=address)
