@@ -443,6 +443,7 @@ def test_a_server_with_keys_asks_for_one_before_it_shows_a_person(
     page.reload()
     page.get_by_role("textbox", name="API key").fill("a-key-of-another-one")
     page.keyboard.press("Enter")
+    page.wait_for_function("sessionStorage.getItem('movierec.key')")
     page.reload()
     expect(page.get_by_role("dialog")).to_contain_text("The API key sent is not one of this server's")
     page.get_by_role("textbox", name="API key").fill("a-key-of-this-server")
