@@ -49,13 +49,13 @@ def _falls(then: Path, now: Path, config: ReleaseConfig) -> Iterator[str]:
     if after < config.min_volume * before:
         yield f"{after:,} ratings after {before:,} (release.min_volume={config.min_volume:g})"
     for column, noun in (("user_id", "users"), ("movie_id", "items")):
-        old, new = (_ids(folder, column) for folder in (then, now))
+        old, new = (distinct_ids(folder, column) for folder in (then, now))
         kept = pc.sum(pc.is_in(old, value_set=new)).as_py() or 0 if old.type == new.type else 0
         if kept < config.min_overlap * len(old):
             yield f"{kept:,} of {len(old):,} {noun} are still there (release.min_overlap={config.min_overlap:g})"
 
 
-def _ids(folder: Path, column: str) -> pa.Array:
+def distinct_ids(folder: Path, column: str) -> pa.Array:
     """The distinct ids of a version's users or items, from its counts where it has any."""
     counts = folder / COUNTS_FILE
     table = pq.read_table(counts if counts.is_file() else folder / _RATINGS, columns=[column])

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from movierec_engine.config import Settings
 from movierec_engine.data.dataset import Dataset
-from movierec_engine.data.id_map import PublicId, as_ids
+from movierec_engine.data.id_map import IdMap, PublicId, as_ids
 from movierec_engine.data.interactions import Interactions, load_id_maps
 from movierec_engine.data.split import subsample
 from movierec_engine.errors import ConfigError, DeviceError, MovierecError, StoreError
@@ -26,6 +26,7 @@ from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.models.registry import load_model, model_class, model_names, single_models
 from movierec_engine.pipeline.canaries import settings_of
 from movierec_engine.pipeline.data import Origin, load_split, raw_ratings_of
+from movierec_engine.pipeline.data_fall import distinct_ids
 from movierec_engine.pipeline.feedback import FeedbackFacts
 from movierec_engine.pipeline.index import build_refitted_index
 from movierec_engine.pipeline.preflight import FIT, DataCounts, require_memory
@@ -74,23 +75,30 @@ def _find_index(store: ArtifactStore, index: Artifact, erased: "_Erased") -> Art
 
 @dataclass(frozen=True)
 class _Erased:
-    """The people of a split who were erased since its ratings were read, and the number of the newest erasure, 0
-    without any."""
+    """The people of the data who were erased since its ratings were read, those whom the filters left out of the split
+    among them, and the number of the newest erasure, 0 without any.
+
+    trained_on: those of them who are in the split.
+    """
 
     people: tuple[PublicId, ...] = ()
+    trained_on: tuple[PublicId, ...] = ()
     number: int = 0
 
     @classmethod
     def since(cls, store: ArtifactStore, trained_model: Artifact) -> Self:
         """Raises FeedbackError for a log that cannot be read."""
         splits = store.resolve(trained_model.parents[kinds.SPLITS])
+        raw_ratings = raw_ratings_of(store, splits)
         with closing(FeedbackLogs.of_environment(store.root).of(splits.slot.data_set)) as feedback:
             number = feedback.newest_erasure()
-            erased = feedback.erased_since(FeedbackFacts.of(raw_ratings_of(store, splits)).newest_erasure)
-        if erased:
-            users, _ = load_id_maps(splits.folder)
-            erased = [one for one in erased if users.place(one) is not None]
-        return cls(tuple(erased), number) if erased else cls()
+            erased = feedback.erased_since(FeedbackFacts.of(raw_ratings).newest_erasure)
+        if not erased:
+            return cls()
+        everybody, (of_split, _) = IdMap.of(distinct_ids(raw_ratings.folder, "user_id")), load_id_maps(splits.folder)
+        people = tuple(one for one in erased if everybody.place(one) is not None)
+        trained_on = tuple(one for one in people if of_split.place(one) is not None)
+        return cls(people, trained_on, number) if people else cls()
 
 
 def _key(trained_model: str, erased: _Erased) -> str:
@@ -131,8 +139,8 @@ def _refit(store: ArtifactStore, trained_model: Artifact, erased: _Erased, origi
     }
     data = settings.data
     everything = load_split(splits).everything()
-    if erased.people:
-        everything = everything.without_users(as_ids(erased.people))
+    if erased.trained_on:
+        everything = everything.without_users(as_ids(erased.trained_on))
     everything = subsample(everything, data.train_size, data.split_seed)
     log.info("%s: refitting on all %s interactions", settings.model_name, f"{len(everything):,}")
     started = time.perf_counter()

@@ -43,6 +43,10 @@ METRIC = "ndcg@10"
 MODELS = ("popularity", "ease", "gmf", "hybrid_ensemble")
 
 
+FILTERED_OUT = 900
+"""A user with one rating, whom the filters leave out of the split."""
+
+
 @dataclass(frozen=True)
 class Shop:
     """A store of measured models with popularity served as it was measured."""
@@ -98,6 +102,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store's folder, made once."""
     root = tmp_path_factory.mktemp("refit")
     write_noisy_camps(root / "ratings")
+    with (root / "ratings" / "ratings.csv").open("a", encoding="utf-8") as file:
+        file.write(f"{FILTERED_OUT},101,5,1000000000\n")
     shop = Shop(ArtifactStore(root / "store"))
     for model in MODELS:
         pipeline.run(shop.store, settings_of(model, root))
@@ -203,6 +209,12 @@ def test_a_refit_leaves_out_who_was_erased_since_the_split(shop: Shop) -> None:
     built = RetrievalIndex.load(made.folder)
     assert [built.users.place(user) for user in gone] == [None, None]
     assert [len(built.rated.by(user)[0]) > 0 for user in (*gone, *stays)] == [False, False, *[True] * 5]
+    assert len(built.rated.by(FILTERED_OUT)[0]) == 1
+    log.erase(FILTERED_OUT)
+    assert find_refitted_index(shop.store, index) is None
+    again = refit_index(shop.store, index)
+    assert len(RetrievalIndex.load(again.folder).rated.by(FILTERED_OUT)[0]) == 0
+    assert model_checks.nothing_rated_is_served(shop.store, again).passed
     assert refit_checks.refit_agrees(shop.store, made).numbers["agreement"] > 0.5
     assert load_model(members[0].folder).history[2].nnz == everything.matrix()[3].nnz, "user 3 took the place of 2"
 
@@ -214,7 +226,8 @@ def test_after_an_erasure_a_model_that_was_trained_before_it_is_promoted_without
     assert decision.verdict == PROMOTED, decision.sentence
     assert len(RetrievalIndex.load(shop.served.folder).rated.by(gone)[0]) == 0
     check = model_checks.nothing_rated_is_served(shop.store, shop.served)
-    assert check.passed and check.numbers["users"] == len(shop.split().everything().users) - 1
+    with_filtered_out = len(shop.split().everything().users) + 1
+    assert check.passed and check.numbers["users"] == with_filtered_out - 1
 
 
 def test_who_was_erased_stays_left_out_once_the_log_is_moved_away_and_a_broken_log_refits_nothing(shop: Shop) -> None:
