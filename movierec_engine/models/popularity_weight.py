@@ -8,7 +8,7 @@ popularity says as much as the model does. Models of item weights have a prior o
 stronger (`classic/prior_strength.py`).
 
 Where users have one or two interactions, or a few users nearly everything, vectors keep some of the noise and rank
-worse than popularity does; where there is enough to learn, weight 0 is best (benchmarks/results/odd_densities.md). The
+worse than popularity does (benchmarks/results/odd_densities.md); where there is more to learn, 0 is about best. The
 weight is the best of `WEIGHTS` by the metric of early stopping on a sample of validation, and 0 unless it ranks better
 than 0 by two standard errors: chosen as the best epoch is. Without validation it is 0; a refit takes over the weight
 of the model that was measured. In an explanation b is part of the base, and no item's contribution.
