@@ -15,7 +15,7 @@ from filelock import FileLock
 from movierec_engine.errors import StoreError
 from movierec_engine.store import kinds
 from movierec_engine.store.artifact_store import ArtifactStore
-from movierec_engine.store.files import replace_file
+from movierec_engine.store.files import fsync, replace_file
 from movierec_engine.store.folder_storage import FolderStorage
 from movierec_engine.store.objects import AwayError
 from movierec_engine.store.slot import MANIFEST, Slot
@@ -91,7 +91,9 @@ class Mirror:
             if home.is_dir():
                 for name in missing:
                     (home / name).parent.mkdir(parents=True, exist_ok=True)
+                    fsync(scratch / name)
                     (scratch / name).replace(home / name)
+                    fsync((home / name).parent)
                 replace_file(home / MANIFEST, text)
             else:
                 self._target.put(slot, version, scratch, self._target.upload(scratch, own))
